@@ -1,0 +1,92 @@
+//! One request: found, let in, answered.
+
+use er_event::keys::Action;
+use er_event::{Kind, Problem};
+use er_tenant::Principal;
+
+use crate::auth::{authenticate, Permission};
+use crate::backend::Backend;
+use crate::http::{Answer, Request, Response, TEXT};
+use crate::query::Query;
+use crate::router::{Route, INDEX};
+use crate::tail::Tail;
+use crate::{dead_letters, events, health, keys, tenants};
+
+pub fn handle(backend: &dyn Backend, request: &Request<'_>) -> Answer {
+    let Some(route) = Route::find(request.path) else {
+        let detail = format!("there is nothing at {}", request.path);
+        return Response::from(Problem::new(Kind::NotFound, detail).mend("GET / lists what there is.")).into();
+    };
+    if request.method == "OPTIONS" {
+        return Response::empty().header("allow", route.allow()).into();
+    }
+    if !route.allows(request.method) {
+        let detail = format!("{} is not allowed here", request.method);
+        let problem = Problem::new(Kind::MethodNotAllowed, detail).mend(format!("Allowed: {}.", route.allow()));
+        return Response::from(problem).header("allow", route.allow()).into();
+    }
+    answer(backend, request, &route).unwrap_or_else(|problem| Response::from(problem).into())
+}
+
+fn answer(backend: &dyn Backend, request: &Request<'_>, route: &Route) -> Result<Answer, Problem> {
+    match route {
+        Route::Index => return Ok(Response::new(200, TEXT, INDEX).into()),
+        Route::Health => return Ok(health::check(backend).into()),
+        _ => {}
+    }
+    let caller = authenticate(backend, request)?;
+    caller.need(action(route))?;
+    if let Route::Tail = route {
+        return stream(backend, request, &caller);
+    }
+    respond(backend, request, route, &caller).map(Answer::Whole)
+}
+
+fn action(route: &Route) -> Action {
+    match route {
+        Route::Tenants | Route::Tenant(_) => Action::Tenants,
+        Route::Keys(_) | Route::Key(..) => Action::Keys,
+        _ => Action::Read,
+    }
+}
+
+fn respond(
+    backend: &dyn Backend,
+    request: &Request<'_>,
+    route: &Route,
+    caller: &Principal,
+) -> Result<Response, Problem> {
+    // The router lets only allowed methods through; HEAD is GET without the body.
+    match (route, request.method) {
+        (Route::Events, _) => events::many(backend, caller, request.query),
+        (Route::Event { source, id }, _) => events::one(backend, caller, source, id, request.query),
+        (Route::DeadLetters, _) => dead_letters::list(backend, caller, request.query),
+        (Route::Tenants, "POST") => tenants::create(backend, request),
+        (Route::Tenants, _) => tenants::list(backend),
+        (Route::Tenant(id), "PATCH") => tenants::change(backend, id, request),
+        (Route::Tenant(id), "DELETE") => tenants::delete(backend, id),
+        (Route::Tenant(id), _) => tenants::show(backend, id),
+        (Route::Keys(named), "POST") => {
+            keys::create(backend, &keys_tenant(request, named.as_deref(), caller)?, caller, request)
+        }
+        (Route::Keys(named), _) => keys::list(backend, &keys_tenant(request, named.as_deref(), caller)?),
+        (Route::Key(named, id), _) => keys::delete(backend, &keys_tenant(request, named.as_deref(), caller)?, id),
+        (Route::Index | Route::Health | Route::Tail, _) => Err(Problem::new(Kind::NotFound, "there is nothing here")),
+    }
+}
+
+/// Whose keys: the tenant of the path, of an operator's `?tenant=`, or the caller's own.
+fn keys_tenant(request: &Request<'_>, named: Option<&str>, caller: &Principal) -> Result<String, Problem> {
+    let query = Query::parse(request.query, if named.is_some() { &[] } else { &["tenant"] })?;
+    let tenant = named.or(query.get("tenant")).unwrap_or(&caller.tenant);
+    caller.inside(tenant)?;
+    Ok(tenant.to_owned())
+}
+
+fn stream(backend: &dyn Backend, request: &Request<'_>, caller: &Principal) -> Result<Answer, Problem> {
+    let tail = Tail::open(backend, caller, request)?;
+    Ok(match request.method {
+        "HEAD" => Response::new(200, "text/event-stream", "").into(),
+        _ => Answer::Stream(tail),
+    })
+}

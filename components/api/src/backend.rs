@@ -1,0 +1,25 @@
+//! What the API needs of the world around it: the linked interfaces, the clock, chance.
+
+pub use crate::bindings::eventrunner::platform::event_store::{Filter, Page as EventPage};
+pub use crate::bindings::eventrunner::platform::kv::Item;
+pub use crate::bindings::eventrunner::platform::tail::Page as TailPage;
+pub use crate::bindings::eventrunner::platform::types::{Fault, FaultCode};
+
+/// Named and shaped as the interfaces in `wit/`.
+pub trait Backend {
+    fn kv_get(&self, bucket: &str, key: &str) -> Result<Option<Item>, Fault>;
+    fn kv_create(&self, bucket: &str, key: &str, value: &str) -> Result<u64, Fault>;
+    fn kv_put(&self, bucket: &str, key: &str, value: &str, revision: Option<u64>) -> Result<u64, Fault>;
+    fn kv_delete(&self, bucket: &str, key: &str) -> Result<(), Fault>;
+    fn kv_scan(&self, bucket: &str, filter: &str, limit: u32) -> Result<Vec<Item>, Fault>;
+
+    fn event(&self, tenant: &str, source: &str, id: &str) -> Result<Option<String>, Fault>;
+    fn events(&self, tenant: &str, filter: &Filter, cursor: Option<&str>, limit: u32) -> Result<EventPage, Fault>;
+
+    fn tail(&self, tenant: &str, after: Option<u64>, types: &[String], wait_ms: u32) -> Result<TailPage, Fault>;
+    fn dead_letters(&self, tenant: &str, after: u64, limit: u32) -> Result<String, Fault>;
+
+    /// Microseconds since 1970 (UTC).
+    fn now_us(&self) -> i64;
+    fn random(&self) -> [u8; 32];
+}

@@ -1,0 +1,140 @@
+//! Requests and answers, as far as this API looks at them.
+
+use er_event::limits::BODY_BYTES_MAX;
+use er_event::{Kind, Problem};
+use serde::de::DeserializeOwned;
+use serde::Serialize;
+use serde_json::error::Category;
+
+use crate::tail::Tail;
+
+pub const JSON: &str = "application/json";
+pub const PROBLEM: &str = "application/problem+json";
+pub const CLOUDEVENT: &str = "application/cloudevents+json";
+pub const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Why a body could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyError {
+    TooLarge,
+    Broken,
+}
+
+/// Where the body comes from; it is read only by routes that want one.
+pub trait Body {
+    /// The whole body, if it has at most `max` bytes.
+    fn read(&self, max: usize) -> Result<Vec<u8>, BodyError>;
+}
+
+pub struct Request<'a> {
+    pub method: &'a str,
+    /// Still percent-encoded.
+    pub path: &'a str,
+    /// Without the `?`.
+    pub query: &'a str,
+    /// Names in lower case.
+    pub headers: &'a [(String, String)],
+    pub body: &'a dyn Body,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Response {
+    pub status: u16,
+    pub content_type: &'static str,
+    /// Besides the content type and those that every answer has.
+    pub headers: Vec<(&'static str, String)>,
+    pub body: String,
+}
+
+pub enum Answer {
+    Whole(Response),
+    /// Server-sent events.
+    Stream(Tail),
+}
+
+// === impl Request ===
+
+impl Request<'_> {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The body read as JSON into what it is meant to be.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        self.expect_json()?;
+        let body = self.body.read(BODY_BYTES_MAX).map_err(|cause| match cause {
+            BodyError::TooLarge => {
+                Problem::new(Kind::TooLarge, format!("the body has more than {BODY_BYTES_MAX} bytes"))
+            }
+            BodyError::Broken => Problem::new(Kind::InvalidJson, "the body ended before it was whole"),
+        })?;
+        serde_json::from_slice(&body).map_err(|cause| {
+            let kind = match cause.classify() {
+                Category::Data => Kind::Unprocessable,
+                Category::Syntax | Category::Eof | Category::Io => Kind::InvalidJson,
+            };
+            let place = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+            Problem::new(kind, cause.to_string()).at(place(cause.line()), place(cause.column()))
+        })
+    }
+
+    fn expect_json(&self) -> Result<(), Problem> {
+        let given = self.header("content-type").unwrap_or_default();
+        let media_type = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        if media_type == JSON || (self.method == "PATCH" && media_type == "application/merge-patch+json") {
+            return Ok(());
+        }
+        let detail = match given {
+            "" => "the request has no Content-Type".to_owned(),
+            _ => format!("the content type is {given}"),
+        };
+        Err(Problem::new(Kind::UnknownContentType, detail).mend("Send JSON with Content-Type: application/json."))
+    }
+}
+
+// === impl Response ===
+
+impl Response {
+    pub fn new(status: u16, content_type: &'static str, body: impl Into<String>) -> Self {
+        Response { status, content_type, headers: Vec::new(), body: body.into() }
+    }
+
+    pub fn json(body: impl Into<String>) -> Self {
+        Response::new(200, JSON, body)
+    }
+
+    /// `value` as JSON.
+    pub fn of(status: u16, value: &impl Serialize) -> Result<Self, Problem> {
+        let body = serde_json::to_string(value).map_err(|cause| Problem::new(Kind::Internal, cause.to_string()))?;
+        Ok(Response::new(status, JSON, body))
+    }
+
+    pub fn empty() -> Self {
+        Response::new(204, "", "")
+    }
+
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
+
+impl From<Problem> for Response {
+    fn from(problem: Problem) -> Self {
+        let mut response = Response::new(problem.status, PROBLEM, problem.to_json());
+        if problem.status == 401 {
+            response = response.header("www-authenticate", r#"Bearer realm="eventrunner""#);
+        }
+        if let Some(ms) = problem.retry_after_ms {
+            response = response.header("retry-after", ms.div_ceil(1000).max(1).to_string());
+        }
+        response
+    }
+}
+
+impl From<Response> for Answer {
+    fn from(response: Response) -> Self {
+        Answer::Whole(response)
+    }
+}

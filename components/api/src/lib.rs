@@ -1,0 +1,36 @@
+//! The HTTP API, behind the stock wasmCloud HTTP server: tenants, keys, events, dead letters, and events as they come.
+
+mod app;
+mod auth;
+mod backend;
+mod dead_letters;
+mod events;
+mod fault;
+mod health;
+mod http;
+mod keys;
+mod linked;
+mod query;
+mod router;
+mod tail;
+mod tenants;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+mod bindings {
+    wit_bindgen::generate!({ path: "../../wit", world: "api-component" });
+}
+
+struct Api;
+
+wasi::http::proxy::export!(Api);
+
+impl wasi::exports::http::incoming_handler::Guest for Api {
+    fn handle(request: wasi::http::types::IncomingRequest, out: wasi::http::types::ResponseOutparam) {
+        let parts = wire::Parts::of(&request);
+        let answer = app::handle(&linked::Linked, &parts.request());
+        // A client that is gone by now misses nothing that somebody else needs.
+        let _gone = wire::send(answer, parts.is_head(), out);
+    }
+}

@@ -1,0 +1,160 @@
+//! From a path to a route, and what may be done with each.
+
+use percent_encoding::percent_decode_str;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    Index,
+    Health,
+    Tenants,
+    Tenant(String),
+    /// Of the named tenant; none is the caller's own.
+    Keys(Option<String>),
+    Key(Option<String>, String),
+    Events,
+    Event {
+        source: String,
+        id: String,
+    },
+    DeadLetters,
+    Tail,
+}
+
+/// For people who ask `/`.
+pub const INDEX: &str = "\
+EventRunner HTTP API. Authenticate with `Authorization: Bearer er_…` or `X-API-Key: er_…`.
+
+GET    /healthz                            is it up? (no key needed)
+GET    /api/v1/events                      ?type=&source=&from=&to=&cursor=&limit=  newest first
+GET    /api/v1/events/{source}/{id}        one event; both percent-encoded, or ?source=&id=
+GET    /api/v1/tail                        ?types=a,b*&after=  server-sent events as they come
+GET    /api/v1/dead-letters                ?after=&limit=
+GET    /api/v1/keys                        your tenant's API keys            (admin)
+POST   /api/v1/keys                        {\"role\",\"name\"?,\"expires\"?}       (admin)
+DELETE /api/v1/keys/{id}                                                     (admin)
+GET    /api/v1/tenants                                                       (operator)
+POST   /api/v1/tenants                     {\"id\",\"name\"?,\"quota\"?}           (operator)
+GET    /api/v1/tenants/{id}                                                  (operator)
+PATCH  /api/v1/tenants/{id}                {\"name\",\"suspended\",\"quota\"}      (operator)
+DELETE /api/v1/tenants/{id}                suspends it, deletes its keys     (operator)
+GET    /api/v1/tenants/{id}/keys           as /api/v1/keys; also POST, and DELETE /{key-id}
+
+Operators name another tenant with ?tenant= .
+";
+
+impl Route {
+    /// None: there is no such path.
+    pub fn find(path: &str) -> Option<Route> {
+        let mut segments = path.strip_prefix('/')?.split('/').map(decode).collect::<Option<Vec<_>>>()?;
+        let version = ["api", "v1"];
+        if !segments.iter().take(2).eq(version) {
+            return match segments.as_slice() {
+                [root] if root.is_empty() => Some(Route::Index),
+                [health] if health == "healthz" => Some(Route::Health),
+                _ => None,
+            };
+        }
+        let mut rest = segments.split_off(2);
+        let noun = if rest.is_empty() { return None } else { rest.remove(0) };
+        if rest.iter().any(String::is_empty) {
+            return None;
+        }
+        let mut rest = rest.into_iter();
+        match (noun.as_str(), rest.next(), rest.next(), rest.next(), rest.next()) {
+            ("tenants", None, ..) => Some(Route::Tenants),
+            ("tenants", Some(id), None, ..) => Some(Route::Tenant(id)),
+            ("tenants", Some(id), Some(keys), None, _) if keys == "keys" => Some(Route::Keys(Some(id))),
+            ("tenants", Some(id), Some(keys), Some(key), None) if keys == "keys" => Some(Route::Key(Some(id), key)),
+            ("keys", None, ..) => Some(Route::Keys(None)),
+            ("keys", Some(key), None, ..) => Some(Route::Key(None, key)),
+            ("events", None, ..) => Some(Route::Events),
+            ("events", Some(source), Some(id), None, _) => Some(Route::Event { source, id }),
+            ("dead-letters", None, ..) => Some(Route::DeadLetters),
+            ("tail", None, ..) => Some(Route::Tail),
+            _ => None,
+        }
+    }
+
+    /// The methods allowed, as the `Allow` header has them.
+    pub fn allow(&self) -> &'static str {
+        match self {
+            Route::Tenants | Route::Keys(_) => "GET, HEAD, POST, OPTIONS",
+            Route::Tenant(_) => "GET, HEAD, PATCH, DELETE, OPTIONS",
+            Route::Key(..) => "DELETE, OPTIONS",
+            _ => "GET, HEAD, OPTIONS",
+        }
+    }
+
+    pub fn allows(&self, method: &str) -> bool {
+        self.allow().split(", ").any(|allowed| allowed == method)
+    }
+}
+
+fn decode(segment: &str) -> Option<String> {
+    percent_decode_str(segment).decode_utf8().ok().map(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_path_has_its_route() {
+        let acme = || Some("acme".to_owned());
+        for (path, route) in [
+            ("/", Route::Index),
+            ("/healthz", Route::Health),
+            ("/api/v1/tenants", Route::Tenants),
+            ("/api/v1/tenants/acme", Route::Tenant("acme".into())),
+            ("/api/v1/tenants/acme/keys", Route::Keys(acme())),
+            ("/api/v1/tenants/acme/keys/0123", Route::Key(acme(), "0123".into())),
+            ("/api/v1/keys", Route::Keys(None)),
+            ("/api/v1/keys/0123", Route::Key(None, "0123".into())),
+            ("/api/v1/events", Route::Events),
+            ("/api/v1/dead-letters", Route::DeadLetters),
+            ("/api/v1/tail", Route::Tail),
+        ] {
+            assert_eq!(Route::find(path), Some(route), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_source_keeps_its_slashes_when_they_are_encoded() {
+        assert_eq!(
+            Route::find("/api/v1/events/https:%2F%2Fgithub.com%2Focto%2Fhello/a%20b%2Fc"),
+            Some(Route::Event { source: "https://github.com/octo/hello".into(), id: "a b/c".into() })
+        );
+        assert_eq!(Route::find("/api/v1/events/https://github.com/octo/1"), None);
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_found() {
+        for path in [
+            "",
+            "healthz",
+            "//",
+            "/api",
+            "/api/v1",
+            "/api/v1/",
+            "/api/v2/tenants",
+            "/api/v1/tenants/",
+            "/api/v1/tenants/a/b",
+            "/api/v1/tenants/a/keys/b/c",
+            "/api/v1/tail/x",
+            "/api/v1/events/%ff/1",
+            "/api/v1/events//1",
+            "/healthz/",
+        ] {
+            assert_eq!(Route::find(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn methods_are_those_of_the_route() {
+        assert!(Route::Tenants.allows("POST"));
+        assert!(!Route::Tenants.allows("DELETE"));
+        assert!(Route::Tail.allows("HEAD"));
+        assert!(!Route::Key(None, String::new()).allows("GET"));
+        assert!(!Route::Index.allows("GET, HEAD"));
+    }
+}

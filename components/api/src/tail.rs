@@ -1,0 +1,118 @@
+//! A tenant's events as they come, as server-sent events.
+//!
+//! A position stands with the last event of each page only: a client that loses the connection inside a page gets that
+//! page again, and misses nothing. The host bounds the time of one call, so a stream ends by itself after a while and
+//! the client, which remembers the position, comes back.
+
+use er_event::event::{split, EventRef};
+use er_event::Problem;
+use er_tenant::Principal;
+
+use crate::auth::Permission;
+use crate::backend::{Backend, TailPage};
+use crate::events::type_filter;
+use crate::fault::OrProblem;
+use crate::http::Request;
+use crate::query::{invalid, Query};
+
+/// Well below the 30 s that the host gives a call.
+const STREAM_MS_MAX: i64 = 20_000;
+/// Silence between two signs of life, and how long a client that is gone goes unnoticed.
+const WAIT_MS_MAX: i64 = 5_000;
+const TYPES_MAX: usize = 32;
+
+/// Where the stream's text goes. Returns when it is on its way.
+pub trait Sink {
+    fn send(&mut self, text: &str) -> Result<(), Gone>;
+}
+
+/// The client is no longer there.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Gone;
+
+/// A stream that was granted, with its first page.
+pub struct Tail {
+    tenant: String,
+    types: Vec<String>,
+    first: TailPage,
+}
+
+impl Tail {
+    /// Reads once, without waiting: a refusal can still be told with a status, and the client gets a position at once.
+    pub fn open(backend: &dyn Backend, caller: &Principal, request: &Request<'_>) -> Result<Self, Problem> {
+        let query = Query::parse(request.query, &["tenant", "types", "after"])?;
+        let tenant = caller.tenant(&query)?;
+        let types = types(&query)?;
+        // A browser that reconnects repeats the URL, `after` included; its header knows better.
+        let after = match request.header("last-event-id").map(str::trim).filter(|id| !id.is_empty()) {
+            Some(id) => {
+                Some(id.parse().map_err(|_| invalid("Last-Event-ID", "(a header) is not a position of this stream"))?)
+            }
+            None => query.number("after")?,
+        };
+        let first = backend.tail(&tenant, after, &types, 0).or_problem()?;
+        Ok(Tail { tenant, types, first })
+    }
+
+    /// Streams until the time is over, the source fails, or nobody listens.
+    pub fn run(self, backend: &dyn Backend, sink: &mut dyn Sink) -> Result<(), Gone> {
+        let end_us = backend.now_us() + STREAM_MS_MAX * 1000;
+        sink.send(&format!(": events of {}\nretry: 500\n\n", self.tenant))?;
+        let mut page = self.first;
+        loop {
+            let Some(text) = page_text(&page) else { return sink.send(": a page could not be read\n\n") };
+            sink.send(&text)?;
+            let left_ms = (end_us - backend.now_us()) / 1000;
+            if left_ms <= 0 {
+                return sink.send(": time is up, come back\n\n");
+            }
+            let wait_ms = u32::try_from(left_ms.min(WAIT_MS_MAX)).unwrap_or(0);
+            page = match backend.tail(&self.tenant, Some(page.next), &self.types, wait_ms).or_problem() {
+                Ok(page) => page,
+                Err(problem) => {
+                    let retry_ms = problem.retry_after_ms.unwrap_or(2000);
+                    return sink.send(&format!(": {}\nretry: {retry_ms}\n\n", problem.kind.slug()));
+                }
+            };
+        }
+    }
+}
+
+fn types(query: &Query) -> Result<Vec<String>, Problem> {
+    let named = query.get("types").unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty());
+    let types = named.map(type_filter).collect::<Result<Vec<_>, _>>()?;
+    match types.len() {
+        0..=TYPES_MAX => Ok(types),
+        _ => Err(invalid("types", format!("names more than {TYPES_MAX} types"))),
+    }
+}
+
+/// None when the page is no batch, which only a defect can bring about.
+fn page_text(page: &TailPage) -> Option<String> {
+    let events = split(&page.events).ok()?;
+    let Some((last, before)) = events.split_last() else {
+        // A block without data moves the client's position and raises no event.
+        return Some(format!("id: {}\n: keep-alive\n\n", page.next));
+    };
+    let mut text = String::with_capacity(page.events.len() + 64 * events.len());
+    for event in before {
+        push_event(&mut text, event);
+    }
+    text.push_str(&format!("id: {}\n", page.next));
+    push_event(&mut text, last);
+    Some(text)
+}
+
+fn push_event(text: &mut String, event: &str) {
+    if let Ok(view) = EventRef::parse(event) {
+        if !view.event_type.chars().any(char::is_control) {
+            text.push_str("event: ");
+            text.push_str(&view.event_type);
+            text.push('\n');
+        }
+    }
+    text.push_str("data: ");
+    // Line ends in JSON stand between its tokens only.
+    text.extend(event.chars().map(|c| if matches!(c, '\n' | '\r') { ' ' } else { c }));
+    text.push_str("\n\n");
+}

@@ -1,0 +1,106 @@
+//! Tenants: made, changed and shut out by operators.
+
+use er_event::{Kind, Problem};
+use er_tenant::{keys_of, Invalid, NewTenant, TenantPatch, TenantRecord, KEYS_BUCKET, TENANTS_BUCKET};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::auth::has_record;
+use crate::backend::{Backend, Fault, FaultCode};
+use crate::fault::OrProblem;
+use crate::http::{Request, Response};
+
+/// As many as one scan gives.
+const SCAN_ITEMS_MAX: u32 = 1000;
+/// A change is tried again this often when somebody else's comes between.
+const ATTEMPTS_MAX: u32 = 5;
+
+pub fn list(backend: &dyn Backend) -> Result<Response, Problem> {
+    let items = backend.kv_scan(TENANTS_BUCKET, "*", SCAN_ITEMS_MAX).or_problem()?;
+    let tenants = items.iter().map(|item| read(&item.value)).collect::<Result<Vec<TenantRecord>, _>>()?;
+    Response::of(200, &json!({ "tenants": tenants }))
+}
+
+pub fn create(backend: &dyn Backend, request: &Request<'_>) -> Result<Response, Problem> {
+    let record = request.json::<NewTenant>()?.into_record(backend.now_us()).map_err(invalid)?;
+    match backend.kv_create(TENANTS_BUCKET, &record.id, &write(&record)?) {
+        Err(Fault { code: FaultCode::Conflict, .. }) => {
+            Err(Problem::new(Kind::Conflict, format!("there is a tenant {} already", record.id)))
+        }
+        done => {
+            done.or_problem()?;
+            Ok(Response::of(201, &record)?.header("location", format!("/api/v1/tenants/{}", record.id)))
+        }
+    }
+}
+
+pub fn show(backend: &dyn Backend, id: &str) -> Result<Response, Problem> {
+    Response::of(200, &find(backend, id)?.0)
+}
+
+pub fn change(backend: &dyn Backend, id: &str, request: &Request<'_>) -> Result<Response, Problem> {
+    let patch: TenantPatch = request.json()?;
+    Response::of(200, &apply(backend, id, &patch)?)
+}
+
+/// Shuts the tenant out for good, as far as keys go; what it stored stays and can be opened again with PATCH and new keys.
+pub fn delete(backend: &dyn Backend, id: &str) -> Result<Response, Problem> {
+    // First the door, then the keys: nobody gets in between, and a repeat finishes what a failure left.
+    let record = apply(backend, id, &TenantPatch::suspend())?;
+    let mut deleted = 0;
+    loop {
+        let keys = backend.kv_scan(KEYS_BUCKET, &keys_of(id), SCAN_ITEMS_MAX).or_problem()?;
+        if keys.is_empty() {
+            break;
+        }
+        for key in keys {
+            backend.kv_delete(KEYS_BUCKET, &key.key).or_problem()?;
+            deleted += 1;
+        }
+    }
+    Response::of(
+        200,
+        &json!({
+            "id": record.id,
+            "suspended": record.suspended,
+            "keys_deleted": deleted,
+            "note": "The tenant is suspended and its keys are deleted. Its events are kept; PATCH {\"suspended\":false} lets it in again with new keys.",
+        }),
+    )
+}
+
+/// The tenant's record and its revision.
+pub fn find(backend: &dyn Backend, id: &str) -> Result<(TenantRecord, u64), Problem> {
+    let item = match has_record(id) {
+        true => backend.kv_get(TENANTS_BUCKET, id).or_problem()?,
+        false => None,
+    };
+    let item = item.ok_or_else(|| Problem::new(Kind::NotFound, format!("there is no tenant {id}")))?;
+    Ok((read(&item.value)?, item.revision))
+}
+
+fn apply(backend: &dyn Backend, id: &str, patch: &TenantPatch) -> Result<TenantRecord, Problem> {
+    for _ in 0..ATTEMPTS_MAX {
+        let (mut record, revision) = find(backend, id)?;
+        patch.apply(&mut record).map_err(invalid)?;
+        match backend.kv_put(TENANTS_BUCKET, id, &write(&record)?, Some(revision)) {
+            Err(Fault { code: FaultCode::Conflict, .. }) => {}
+            done => return done.or_problem().map(|_| record),
+        }
+    }
+    Err(Problem::new(Kind::Conflict, format!("others keep changing the tenant {id}"))
+        .mend("Read it again, then change it."))
+}
+
+pub fn invalid(cause: Invalid) -> Problem {
+    Problem::new(Kind::Unprocessable, cause.to_string())
+}
+
+pub fn read<'a, T: Deserialize<'a>>(record: &'a str) -> Result<T, Problem> {
+    serde_json::from_str(record)
+        .map_err(|cause| Problem::new(Kind::Internal, format!("a stored record can't be read: {cause}")))
+}
+
+pub fn write(record: &impl Serialize) -> Result<String, Problem> {
+    serde_json::to_string(record).map_err(|cause| Problem::new(Kind::Internal, cause.to_string()))
+}

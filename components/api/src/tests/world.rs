@@ -1,0 +1,191 @@
+//! A world in memory, with faults to order.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+use er_event::event::time_us;
+use er_event::keys::{self, Role};
+use er_tenant::{key_path, KEYS_BUCKET, OPERATOR, TENANTS_BUCKET};
+use serde_json::Value;
+
+use crate::app::handle;
+use crate::backend::{Backend, EventPage, Fault, FaultCode, Filter, Item, TailPage};
+use crate::http::{Answer, Body, BodyError, Request, Response};
+
+#[derive(Default)]
+pub struct World {
+    records: RefCell<BTreeMap<(String, String), (String, u64)>>,
+    revisions: Cell<u64>,
+    pub events: RefCell<BTreeMap<(String, String, String), String>>,
+    /// What the next reads of the tail give.
+    pub pages: RefCell<Vec<Result<TailPage, Fault>>>,
+    /// What was asked of store and tail, in words.
+    pub asked: RefCell<Vec<String>>,
+    /// Every call to the key-value buckets fails so.
+    pub kv_fault: Cell<Option<FaultCode>>,
+    /// Puts that fail with a conflict before one succeeds.
+    pub conflicts: Cell<u32>,
+    clock_us: Cell<i64>,
+    drawn: Cell<u8>,
+}
+
+struct Text<'a>(&'a str);
+
+impl Body for Text<'_> {
+    fn read(&self, max: usize) -> Result<Vec<u8>, BodyError> {
+        if self.0.len() > max {
+            Err(BodyError::TooLarge)
+        } else {
+            Ok(self.0.as_bytes().to_vec())
+        }
+    }
+}
+
+pub fn fault(code: FaultCode) -> Fault {
+    Fault { code, detail: "ordered".into(), retry_after_ms: None }
+}
+
+impl World {
+    /// With the tenants `acme` and `other`.
+    pub fn new() -> Self {
+        let world = World { clock_us: Cell::new(time_us("2025-06-01T00:00:00Z").unwrap()), ..World::default() };
+        for id in ["acme", "other"] {
+            world.record(TENANTS_BUCKET, id, &format!(r#"{{"id":"{id}"}}"#));
+        }
+        world
+    }
+
+    pub fn record(&self, bucket: &str, key: &str, value: &str) {
+        self.kv_put(bucket, key, value, None).unwrap();
+    }
+
+    pub fn has_record(&self, bucket: &str, key: &str) -> bool {
+        self.records.borrow().contains_key(&(bucket.into(), key.into()))
+    }
+
+    /// A key of that role, as a header value.
+    pub fn key(&self, tenant: &str, role: Role) -> String {
+        let key = keys::format(tenant, &self.random());
+        let record = format!(r#"{{"id":"{}","role":"{}"}}"#, &keys::hash(&key)[..12], role.as_str());
+        self.record(KEYS_BUCKET, &key_path(tenant, &keys::hash(&key)), &record);
+        format!("Bearer {key}")
+    }
+
+    pub fn operator(&self) -> String {
+        self.key(OPERATOR, Role::Operator)
+    }
+
+    pub fn ask(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        handle(self, &Request { method, path, query, headers: &headers, body: &Text(body) })
+    }
+
+    pub fn get(&self, key: &str, target: &str) -> Response {
+        whole(self.ask("GET", target, &[("authorization", key)], ""))
+    }
+
+    pub fn send(&self, key: &str, method: &str, target: &str, body: &str) -> Response {
+        whole(self.ask(method, target, &[("authorization", key), ("content-type", "application/json")], body))
+    }
+
+    fn fails(&self) -> Result<(), Fault> {
+        self.kv_fault.get().map_or(Ok(()), |code| Err(fault(code)))
+    }
+}
+
+pub fn whole(answer: Answer) -> Response {
+    match answer {
+        Answer::Whole(response) => response,
+        Answer::Stream(_) => panic!("a stream where a whole answer was to be"),
+    }
+}
+
+pub fn json(response: &Response) -> Value {
+    serde_json::from_str(&response.body).unwrap_or_else(|cause| panic!("{cause}: {}", response.body))
+}
+
+impl Backend for World {
+    fn kv_get(&self, bucket: &str, key: &str) -> Result<Option<Item>, Fault> {
+        self.fails()?;
+        let records = self.records.borrow();
+        let found = records.get(&(bucket.to_owned(), key.to_owned()));
+        Ok(found.map(|(value, revision)| Item { key: key.into(), value: value.clone(), revision: *revision }))
+    }
+
+    fn kv_create(&self, bucket: &str, key: &str, value: &str) -> Result<u64, Fault> {
+        if self.has_record(bucket, key) {
+            Err(fault(FaultCode::Conflict))
+        } else {
+            self.kv_put(bucket, key, value, None)
+        }
+    }
+
+    fn kv_put(&self, bucket: &str, key: &str, value: &str, revision: Option<u64>) -> Result<u64, Fault> {
+        self.fails()?;
+        let place = (bucket.to_owned(), key.to_owned());
+        let there = self.records.borrow().get(&place).map(|(_, revision)| *revision);
+        if self.conflicts.get() > 0 || (revision.is_some() && revision != there) {
+            self.conflicts.set(self.conflicts.get().saturating_sub(1));
+            return Err(fault(FaultCode::Conflict));
+        }
+        self.revisions.set(self.revisions.get() + 1);
+        self.records.borrow_mut().insert(place, (value.to_owned(), self.revisions.get()));
+        Ok(self.revisions.get())
+    }
+
+    fn kv_delete(&self, bucket: &str, key: &str) -> Result<(), Fault> {
+        self.fails()?;
+        self.records.borrow_mut().remove(&(bucket.to_owned(), key.to_owned()));
+        Ok(())
+    }
+
+    fn kv_scan(&self, bucket: &str, filter: &str, limit: u32) -> Result<Vec<Item>, Fault> {
+        self.fails()?;
+        let prefix = filter.trim_end_matches('*');
+        let records = self.records.borrow();
+        let found = records.iter().filter(|((at, key), _)| at == bucket && key.starts_with(prefix));
+        let item = |((_, key), (value, revision)): (&(String, String), &(String, u64))| Item {
+            key: key.clone(),
+            value: value.clone(),
+            revision: *revision,
+        };
+        Ok(found.take(limit as usize).map(item).collect())
+    }
+
+    fn event(&self, tenant: &str, source: &str, id: &str) -> Result<Option<String>, Fault> {
+        Ok(self.events.borrow().get(&(tenant.into(), source.into(), id.into())).cloned())
+    }
+
+    fn events(&self, tenant: &str, filter: &Filter, cursor: Option<&str>, limit: u32) -> Result<EventPage, Fault> {
+        let Filter { event_type, source, since, until } = filter;
+        self.asked
+            .borrow_mut()
+            .push(format!("{tenant} {event_type:?} {source:?} {since:?} {until:?} {cursor:?} {limit}"));
+        Ok(EventPage { events: r#"[{"id":"1"}]"#.into(), cursor: Some("next\"".into()) })
+    }
+
+    fn tail(&self, tenant: &str, after: Option<u64>, types: &[String], wait_ms: u32) -> Result<TailPage, Fault> {
+        self.asked.borrow_mut().push(format!("{tenant} {after:?} {types:?} {wait_ms}"));
+        self.clock_us.set(self.clock_us.get() + i64::from(wait_ms) * 1000);
+        let mut pages = self.pages.borrow_mut();
+        if pages.is_empty() {
+            return Ok(TailPage { events: "[]".into(), next: after.unwrap_or(7) });
+        }
+        pages.remove(0)
+    }
+
+    fn dead_letters(&self, tenant: &str, after: u64, limit: u32) -> Result<String, Fault> {
+        self.asked.borrow_mut().push(format!("{tenant} {after} {limit}"));
+        Ok(r#"{"items":[],"next":null}"#.into())
+    }
+
+    fn now_us(&self) -> i64 {
+        self.clock_us.get()
+    }
+
+    fn random(&self) -> [u8; 32] {
+        self.drawn.set(self.drawn.get() + 1);
+        [self.drawn.get(); 32]
+    }
+}

@@ -1,0 +1,77 @@
+//! What is let in: decides publish requests, and returns once what they brought is durable.
+
+mod refuse;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bindings::eventrunner::platform::kv;
+use bindings::eventrunner::platform::raw_log::{self, Entry};
+use bindings::eventrunner::platform::types::{Fault, FaultCode};
+use bindings::exports::eventrunner::platform::admission::Guest;
+use er_event::admit;
+use er_tenant::{check, Denied, Lookup, KEYS_BUCKET, TENANTS_BUCKET};
+
+#[allow(unsafe_code, reason = "calls across the component's border, written by wit-bindgen")]
+mod bindings {
+    wit_bindgen::generate!({ path: "../../wit", world: "ingest-component" });
+    use super::Ingest;
+    export!(Ingest);
+}
+
+struct Ingest;
+
+impl Guest for Ingest {
+    fn admit(tenant: String, requests: String) -> Result<String, Fault> {
+        let mut admission = admit::admit(&tenant, &requests).map_err(|reject| fault(FaultCode::Invalid, reject))?;
+        let entries: Vec<Entry> = std::mem::take(&mut admission.entries).into_iter().map(Entry::from).collect();
+        if !entries.is_empty() {
+            if let Err(cause) = raw_log::append(&tenant, &entries) {
+                refuse::all_taken(&mut admission.answers, &cause);
+            }
+        }
+        Ok(admission.answers_json())
+    }
+
+    fn authenticate(api_key: String) -> Result<String, Fault> {
+        let lookup = Lookup::parse(&api_key)?;
+        let key = look_up(KEYS_BUCKET, &lookup.key_path())?;
+        let tenant = match key.is_some() && lookup.needs_tenant() {
+            true => look_up(TENANTS_BUCKET, &lookup.tenant)?,
+            false => None,
+        };
+        let principal = check(&lookup, key.as_deref(), tenant.as_deref(), now_us())?;
+        serde_json::to_string(&principal).map_err(|cause| fault(FaultCode::Internal, cause))
+    }
+}
+
+/// A look-up that fails says nothing about the key, so it must not read as a refusal.
+fn look_up(bucket: &str, key: &str) -> Result<Option<String>, Fault> {
+    match kv::get(bucket, key) {
+        Ok(item) => Ok(item.map(|item| item.value)),
+        Err(Fault { code: FaultCode::NotFound, .. }) => Ok(None),
+        Err(cause @ Fault { code: FaultCode::Unavailable | FaultCode::Exhausted, .. }) => Err(cause),
+        Err(cause) => Err(Fault { code: FaultCode::Internal, ..cause }),
+    }
+}
+
+fn now_us() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn fault(code: FaultCode, cause: impl std::fmt::Display) -> Fault {
+    Fault { code, detail: cause.to_string(), retry_after_ms: None }
+}
+
+impl From<Denied> for Fault {
+    fn from(denied: Denied) -> Self {
+        fault(FaultCode::Denied, denied)
+    }
+}
+
+impl From<admit::Entry> for Entry {
+    fn from(entry: admit::Entry) -> Self {
+        let admit::Entry { partition, message_id, received_us, events } = entry;
+        Entry { partition, message_id, received_us, events }
+    }
+}

@@ -1,0 +1,133 @@
+//! An application's way onto a lattice and off it, waited for.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, Context as _};
+use wadm_client::{Client, ClientConnectOptions};
+use wadm_types::api::{Status, StatusType};
+use wadm_types::Manifest;
+
+const POLL: Duration = Duration::from_millis(250);
+
+/// wadm of one lattice.
+pub struct Apps {
+    client: Client,
+}
+
+// === impl Apps ===
+
+impl Apps {
+    /// # Errors
+    /// When NATS does not answer at `url`.
+    pub async fn connect(url: &str, lattice: &str) -> anyhow::Result<Self> {
+        let options = ClientConnectOptions { url: Some(url.to_string()), ..ClientConnectOptions::default() };
+        let client = Client::new(lattice, None, options)
+            .await
+            .with_context(|| format!("no NATS at {url}; `make up` starts a lattice"))?;
+        Ok(Self { client })
+    }
+
+    /// Deploys `manifest`, in place of any other version of it, and waits until wadm calls it deployed.
+    ///
+    /// # Errors
+    /// What wadm refuses, or what is still missing at the deadline.
+    pub async fn deploy(&self, manifest: &Manifest, deadline: Duration, progress: impl Fn(&str)) -> anyhow::Result<()> {
+        let name = &manifest.metadata.name;
+        let version = manifest.metadata.annotations.get("version").cloned().unwrap_or_default();
+        let known = self.client.list_versions(name).await.unwrap_or_default();
+        let running = known.iter().find(|known| known.deployed);
+        if running.is_some_and(|running| running.version != version) {
+            // Not in place: a changed provider image would be started without its configuration
+            // (wasmCloud issue 4704).
+            progress("taking the old version down");
+            self.undeploy(name, deadline).await?;
+        }
+        if !known.iter().any(|known| known.version == version) {
+            self.client.put_manifest(manifest).await.context("wadm refused the manifest")?;
+        }
+        self.client.deploy_manifest(name, Some(&version)).await?;
+        self.wait(name, deadline, StatusType::Deployed, progress).await
+    }
+
+    /// Takes an application down and waits until it is. One that is not there is down already.
+    ///
+    /// # Errors
+    /// What is still there at the deadline.
+    pub async fn undeploy(&self, name: &str, deadline: Duration) -> anyhow::Result<()> {
+        match self.client.undeploy_manifest(name).await {
+            Ok(_) => self.wait(name, deadline, StatusType::Undeployed, |_| {}).await,
+            Err(wadm_client::error::ClientError::NotFound(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// # Errors
+    /// When there is no such application.
+    pub async fn status(&self, name: &str) -> anyhow::Result<Status> {
+        Ok(self.client.get_manifest_status(name).await?)
+    }
+
+    /// Every application: name, version, status.
+    ///
+    /// # Errors
+    /// When wadm does not answer.
+    pub async fn list(&self) -> anyhow::Result<Vec<(String, String, StatusType)>> {
+        let models = self.client.list_manifests().await?;
+        Ok(models
+            .into_iter()
+            .map(|model| {
+                let version = model.deployed_version.unwrap_or_else(|| "-".into());
+                (model.name, version, model.detailed_status.info.status_type)
+            })
+            .collect())
+    }
+
+    async fn wait(
+        &self,
+        name: &str,
+        deadline: Duration,
+        wanted: StatusType,
+        progress: impl Fn(&str),
+    ) -> anyhow::Result<()> {
+        let started = Instant::now();
+        let mut last = String::new();
+        loop {
+            let status = self.client.get_manifest_status(name).await?;
+            if status.info.status_type == wanted {
+                return Ok(());
+            }
+            let missing = missing(&status);
+            if started.elapsed() > deadline {
+                bail!(
+                    "`{name}` is {:?} after {} s, not {wanted:?}: {missing}; the hosts' logs are in the lattice's folder",
+                    status.info.status_type,
+                    deadline.as_secs()
+                );
+            }
+            if missing != last {
+                progress(&missing);
+                last = missing;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+}
+
+fn missing(status: &Status) -> String {
+    let mut waiting: Vec<String> = status
+        .scalers
+        .iter()
+        .filter(|scaler| scaler.info.status_type != StatusType::Deployed)
+        .map(|scaler| {
+            let said = scaler.info.message.trim();
+            let said = if said.is_empty() { String::new() } else { format!(" ({said})") };
+            format!("{}{said}", scaler.name)
+        })
+        .collect();
+    waiting.sort_unstable();
+    if waiting.is_empty() {
+        status.info.message.clone()
+    } else {
+        format!("waiting for {}", waiting.join(", "))
+    }
+}

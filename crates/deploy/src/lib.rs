@@ -1,0 +1,7 @@
+//! Applications on a lattice: what `wash app deploy` does, for scripts, tests and `make up`.
+
+pub mod app;
+pub mod client;
+pub mod first;
+pub mod manifest;
+pub mod samples;

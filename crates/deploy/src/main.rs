@@ -1,0 +1,122 @@
+//! `er`: deploys EventRunner's applications, makes the first tenant, and shows the platform on real input.
+
+mod demo;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use er_deploy::app::Apps;
+use er_deploy::first::{bootstrap, Env};
+use er_deploy::manifest::{self, Set};
+
+/// Deploys and tries EventRunner on a wasmCloud lattice.
+///
+/// What `er deploy` does is what `wash app deploy` does, over the same interface of wadm; it also gives a rebuilt
+/// image a new name, which a host needs to load it anew, and waits until everything runs.
+#[derive(Parser)]
+#[command(name = "er", version)]
+struct Cli {
+    /// NATS of the lattice
+    #[arg(long, env = "ER_NATS_URL", default_value = "nats://127.0.0.1:4222", global = true)]
+    nats: String,
+    /// Name of the lattice
+    #[arg(long, default_value = "default", global = true)]
+    lattice: String,
+    /// Seconds to wait for what a command brings about
+    #[arg(long, default_value_t = 120, global = true)]
+    wait_s: u64,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Deploy manifests in order, each in place of another version of itself
+    Deploy {
+        /// wadm manifests
+        #[arg(required = true)]
+        manifests: Vec<PathBuf>,
+        /// Change a setting of a manifest's config: name.key=value
+        #[arg(long = "set")]
+        sets: Vec<Set>,
+        /// Where images are kept under names that follow from their content
+        #[arg(long, default_value = "var/images")]
+        images: PathBuf,
+    },
+    /// Take applications down; what they stored stays
+    Undeploy {
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Applications and their state
+    Status,
+    /// Make an operator, the demo tenant and its key, and write them to a file to source
+    Bootstrap {
+        #[arg(long, default_value = "var/demo.env")]
+        file: PathBuf,
+        #[arg(long, default_value = "demo")]
+        tenant: String,
+        #[arg(long, default_value = "http://127.0.0.1:8000")]
+        api: String,
+        #[arg(long, default_value = "http://127.0.0.1:8080")]
+        ingest: String,
+        #[arg(long, default_value = "http://127.0.0.1:9464/metrics")]
+        metrics: String,
+    },
+    /// Send real GitHub webhooks, and show where they went
+    Demo {
+        #[arg(long, default_value = "var/demo.env")]
+        file: PathBuf,
+        /// node_modules that holds @octokit/webhooks-examples
+        #[arg(long)]
+        modules: PathBuf,
+    },
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    let wait = Duration::from_secs(cli.wait_s);
+    match cli.command {
+        Command::Deploy { manifests, sets, images } => {
+            let apps = Apps::connect(&cli.nats, &cli.lattice).await?;
+            for path in manifests {
+                let manifest = manifest::load(&path, &images, &sets).await?;
+                let name = manifest.metadata.name.clone();
+                eprintln!("{name}: deploying {}", path.display());
+                apps.deploy(&manifest, wait, |what| eprintln!("{name}: {what}")).await?;
+                println!("{name}: deployed");
+            }
+        }
+        Command::Undeploy { names } => {
+            let apps = Apps::connect(&cli.nats, &cli.lattice).await?;
+            for name in names {
+                apps.undeploy(&name, wait).await?;
+                println!("{name}: undeployed");
+            }
+        }
+        Command::Status => {
+            for (name, version, status) in Apps::connect(&cli.nats, &cli.lattice).await?.list().await? {
+                println!("{name:24} {version:24} {status:?}");
+            }
+        }
+        Command::Bootstrap { file, tenant, api, ingest, metrics } => {
+            let env = Env {
+                ingest_url: ingest,
+                // Served from the issue on that brings gRPC; empty says that it is not.
+                grpc_addr: String::new(),
+                api_url: api,
+                metrics_url: metrics,
+                nats_url: cli.nats,
+                tenant,
+                api_key: String::new(),
+                admin_key: String::new(),
+            };
+            let env = bootstrap(env, &file, wait).await?;
+            println!("tenant `{}` is ready; addresses and keys are in {}", env.tenant, file.display());
+        }
+        Command::Demo { file, modules } => demo::run(&Env::read(&file)?, &modules, wait).await?,
+    }
+    Ok(())
+}

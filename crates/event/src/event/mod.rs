@@ -1,0 +1,24 @@
+//! A CloudEvent seen through its text.
+
+mod batch;
+mod edit;
+mod filter;
+mod hash;
+mod time;
+mod view;
+
+pub use batch::{parse_batch, split, BatchWriter};
+pub use edit::with_extension;
+pub use filter::type_matches;
+pub use hash::{hash64, partition_of};
+pub use time::{rfc3339_us, time_us};
+pub use view::EventRef;
+
+pub(crate) use batch::{elements, whole};
+pub(crate) use edit::with_members;
+pub(crate) use hash::{hash_seeded, partition};
+
+/// The type of the envelope around JSON that is not a CloudEvent yet. Nobody outside may use it.
+pub const RAW_TYPE: &str = "io.eventrunner.raw";
+/// Types that only the platform makes.
+pub const RESERVED_TYPES: &str = "io.eventrunner.";

@@ -1,0 +1,178 @@
+//! Groups of requests: what arrives while a tenant's calls are under way goes together into the next one.
+//!
+//! No clock is involved. An idle tenant's request goes at once, and the busier the tenant, the larger its groups,
+//! up to the limits of a call.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use er_event::frame::{FrameWriter, Request};
+use er_event::limits::BATCH_BYTES_MAX;
+use er_event::{Kind, Problem};
+use metrics::histogram;
+use tokio::sync::{oneshot, Semaphore};
+use tokio_util::task::TaskTracker;
+
+use crate::admission::{Admission, Answer, GroupError};
+
+/// Calls of one tenant under way at once, so that one tenant can't take all.
+const TENANT_CALLS_MAX: usize = 2;
+/// Requests of one call.
+const GROUP_REQUESTS_MAX: usize = 256;
+
+/// A request as the edge holds it until it is answered.
+pub struct Job {
+    /// Its line and body in the frame format, made outside of the lock.
+    pub frame: String,
+    pub reply: oneshot::Sender<Result<Vec<String>, Problem>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Job>,
+    running: usize,
+}
+
+/// Queues by tenant. A clone is a handle to the same ones.
+#[derive(Clone)]
+pub struct Batcher {
+    queues: Arc<Mutex<HashMap<Arc<str>, Queue>>>,
+    calls: Arc<Semaphore>,
+    tasks: TaskTracker,
+}
+
+// === impl Job ===
+
+impl Job {
+    pub fn new(request: &Request<'_>, reply: oneshot::Sender<Result<Vec<String>, Problem>>) -> Self {
+        let mut frame = FrameWriter::new();
+        frame.push(request);
+        Self { frame: frame.finish(), reply }
+    }
+}
+
+// === impl Batcher ===
+
+impl Batcher {
+    pub fn new(calls_max: usize) -> Self {
+        Self { queues: Arc::default(), calls: Arc::new(Semaphore::new(calls_max)), tasks: TaskTracker::new() }
+    }
+
+    /// Queues a job, and sees to it that somebody works on its tenant's queue.
+    pub fn push(&self, tenant: &Arc<str>, admission: &Admission, job: Job) {
+        let start = {
+            let mut queues = lock(&self.queues);
+            let queue = queues.entry(Arc::clone(tenant)).or_default();
+            queue.waiting.push_back(job);
+            let start = queue.running < TENANT_CALLS_MAX;
+            queue.running += usize::from(start);
+            start
+        };
+        if start {
+            let (batcher, tenant, admission) = (self.clone(), Arc::clone(tenant), admission.clone());
+            self.tasks.spawn(async move { batcher.work(&tenant, &admission).await });
+        }
+    }
+
+    /// Waits until every queued job is answered.
+    pub async fn drain(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    async fn work(&self, tenant: &Arc<str>, admission: &Admission) {
+        loop {
+            // The call's turn first, the group second: what arrives meanwhile comes along.
+            let Ok(_turn) = self.calls.acquire().await else {
+                return;
+            };
+            let group = self.take(tenant);
+            if group.is_empty() {
+                return;
+            }
+            histogram!("eventrunner_ingest_group_batch_events").record(group.len() as f64);
+            answer(tenant, admission, group).await;
+        }
+    }
+
+    /// The next group; empty ends the worker, and forgets a tenant that nobody works for.
+    fn take(&self, tenant: &Arc<str>) -> Vec<Job> {
+        let mut queues = lock(&self.queues);
+        let Some(queue) = queues.get_mut(tenant) else {
+            return Vec::new();
+        };
+        let mut group = Vec::new();
+        let mut bytes = 0;
+        while let Some(next) = queue.waiting.front() {
+            bytes += next.frame.len();
+            let fits = group.is_empty() || (bytes <= BATCH_BYTES_MAX && group.len() < GROUP_REQUESTS_MAX);
+            if !fits {
+                break;
+            }
+            group.extend(queue.waiting.pop_front());
+        }
+        if group.is_empty() {
+            queue.running -= 1;
+            if queue.running == 0 {
+                queues.remove(tenant);
+            }
+        }
+        group
+    }
+}
+
+async fn answer(tenant: &str, admission: &Admission, group: Vec<Job>) {
+    let frames = match group.as_slice() {
+        [only] => only.frame.clone(),
+        many => many.iter().map(|job| job.frame.as_str()).collect(),
+    };
+    match admission.admit(tenant, &frames).await {
+        Ok(answers) if answers.len() == group.len() => {
+            for (job, answer) in group.into_iter().zip(answers) {
+                reply(job, answer);
+            }
+        }
+        Ok(answers) => {
+            let problem =
+                Problem::new(Kind::Internal, format!("{} answers for {} requests", answers.len(), group.len()));
+            refuse(group, &problem);
+        }
+        // One request may have broken the call for all: each is tried by itself.
+        Err(GroupError::Trapped) if group.len() > 1 => {
+            for job in group {
+                match admission.admit(tenant, &job.frame).await {
+                    Ok(mut answers) if answers.len() == 1 => reply(job, answers.remove(0)),
+                    Ok(_) | Err(GroupError::Trapped) => refuse(vec![job], &trapped()),
+                    Err(GroupError::All(problem)) => refuse(vec![job], &problem),
+                }
+            }
+        }
+        Err(GroupError::Trapped) => refuse(group, &trapped()),
+        Err(GroupError::All(problem)) => refuse(group, &problem),
+    }
+}
+
+fn trapped() -> Problem {
+    Problem::new(Kind::Unavailable, "the ingest component stopped before it answered; nothing was confirmed as safe")
+        .mend("Send the same events with the same ids again.")
+        .retry_after_ms(1_000)
+}
+
+fn reply(job: Job, answer: Answer) {
+    let result = match answer {
+        Answer::Ids { ids } => Ok(ids),
+        Answer::Problem { problem } => Err(problem),
+    };
+    // A client that left gets no answer; its events are safe all the same.
+    let _ = job.reply.send(result);
+}
+
+fn refuse(group: Vec<Job>, problem: &Problem) {
+    for job in group {
+        let _ = job.reply.send(Err(problem.clone()));
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

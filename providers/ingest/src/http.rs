@@ -1,0 +1,254 @@
+//! `POST /events` over HTTP/1.1 and HTTP/2.
+
+use std::io::Read as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{header, HeaderMap, HeaderValue, Request, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use axum::Router;
+use bytes::{Bytes, BytesMut};
+use er_event::limits::{BODY_BYTES_MAX, HEADERS_BYTES_MAX};
+use er_event::{Kind, Problem};
+use http_body_util::BodyExt as _;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use metrics::{counter, histogram};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::edge::{Edge, Publish};
+
+/// A client that sends its headers, or its body, slower than this is let go.
+const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(6);
+
+/// Serves until `stop`, then lets requests under way finish.
+pub async fn serve(listener: TcpListener, edge: Arc<Edge>, connections_max: usize, stop: CancellationToken) {
+    let app = Router::new()
+        .route("/events", post(publish).fallback(wrong_method))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .fallback(any(nowhere))
+        .with_state(edge);
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_TIMEOUT).max_buf_size(4 * HEADERS_BYTES_MAX);
+    server
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(HEADERS_BYTES_MAX).unwrap_or(u32::MAX))
+        .max_concurrent_streams(256);
+    let graceful = GracefulShutdown::new();
+    let room = Arc::new(Semaphore::new(connections_max));
+    loop {
+        let (stream, permit) = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            accepted = async {
+                let permit = Arc::clone(&room).acquire_owned().await;
+                (listener.accept().await, permit)
+            } => match accepted {
+                (Ok((stream, _)), Ok(permit)) => (stream, permit),
+                (Err(error), _) => {
+                    warn!(%error, "can't accept");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+                (_, Err(_)) => break,
+            },
+        };
+        // Without this every answer waits for the client's delayed acknowledgement.
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%error, "no TCP_NODELAY");
+        }
+        let service = TowerToHyperService::new(app.clone());
+        let connection = server.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            let _permit = permit;
+            if let Err(error) = connection.await {
+                debug!(%error, "connection ended");
+            }
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await.is_err() {
+        warn!("some connections did not finish in time");
+    }
+}
+
+async fn publish(State(edge): State<Arc<Edge>>, request: Request<Body>) -> Response {
+    let started = std::time::Instant::now();
+    let response = match take(&edge, request).await {
+        Ok(ids) => accepted(&ids),
+        Err(problem) => refuse(&problem),
+    };
+    histogram!("eventrunner_ingest_request_seconds").record(started.elapsed().as_secs_f64());
+    counter!("eventrunner_ingest_requests_total", "status" => response.status().as_u16().to_string()).increment(1);
+    response
+}
+
+async fn take(edge: &Edge, request: Request<Body>) -> Result<Vec<String>, Problem> {
+    let (parts, body) = request.into_parts();
+    let principal = edge.authorize(api_key(&parts.headers)).await?;
+    let length = text(&parts.headers, header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+    if length.is_some_and(|length| length > BODY_BYTES_MAX) {
+        return Err(too_large());
+    }
+    // What a body of unknown length may grow to is taken for its length.
+    let _room = edge.room(length.unwrap_or(BODY_BYTES_MAX))?;
+    let body = tokio::time::timeout(BODY_TIMEOUT, read(body)).await.map_err(|_| {
+        Problem::new(Kind::TooLarge, "the body did not arrive within 30 s")
+            .mend("Send it faster, or in smaller requests.")
+    })??;
+    let body = decompress(&parts.headers, body)?;
+    let mut publish = Publish { body, query: parts.uri.query().map(str::to_string), ..Publish::default() };
+    read_headers(&parts.headers, &mut publish)?;
+    edge.publish(&principal, publish).await
+}
+
+/// Sorts the headers into what the component decides on: the content type, `ce-` attributes, and those
+/// that raw input's mappings may need.
+fn read_headers(headers: &HeaderMap, publish: &mut Publish) -> Result<(), Problem> {
+    let mut bytes = 0;
+    for (name, value) in headers {
+        let name = name.as_str();
+        let attribute = name.strip_prefix("ce-");
+        let wanted = attribute.is_some()
+            || name == "content-type"
+            || name == "user-agent"
+            || name == "idempotency-key"
+            || (name.starts_with("x-") && name != "x-api-key");
+        if !wanted {
+            continue;
+        }
+        // Non-ASCII is percent-encoded by the CloudEvents HTTP binding; many clients send it as raw UTF-8.
+        let value = std::str::from_utf8(value.as_bytes()).map_err(|_| {
+            Problem::new(Kind::HeaderInvalid, format!("the header `{name}` is not UTF-8"))
+                .mend("Percent-encode what is not ASCII.")
+        })?;
+        bytes += name.len() + value.len();
+        match (attribute, name) {
+            (Some(attribute), _) => publish.attributes.push((attribute.to_string(), value.to_string())),
+            (None, "content-type") => publish.content_type = Some(value.to_string()),
+            (None, _) => publish.headers.push((name.to_string(), value.to_string())),
+        }
+    }
+    if bytes > HEADERS_BYTES_MAX {
+        return Err(Problem::new(
+            Kind::HeaderInvalid,
+            format!("the headers have {bytes} bytes; at most {HEADERS_BYTES_MAX} are taken"),
+        ));
+    }
+    Ok(())
+}
+
+/// `Authorization: Bearer <key>` or `X-API-Key: <key>`.
+fn api_key(headers: &HeaderMap) -> Option<&str> {
+    let bearer = text(headers, header::AUTHORIZATION).and_then(|value| {
+        let (scheme, key) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+    });
+    bearer.or_else(|| headers.get("x-api-key")?.to_str().ok())
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+async fn read(mut body: Body) -> Result<Bytes, Problem> {
+    let mut whole = BytesMut::new();
+    let mut first: Option<Bytes> = None;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Problem::new(Kind::InvalidJson, format!("the body broke off: {error}")))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if whole.len() + data.len() + first.as_ref().map_or(0, Bytes::len) > BODY_BYTES_MAX {
+            return Err(too_large());
+        }
+        // Most bodies are one frame: keep it instead of copying it.
+        match first.take() {
+            None if whole.is_empty() => first = Some(data),
+            None => whole.extend_from_slice(&data),
+            Some(start) => {
+                whole.extend_from_slice(&start);
+                whole.extend_from_slice(&data);
+            }
+        }
+    }
+    Ok(first.unwrap_or_else(|| whole.freeze()))
+}
+
+/// Unpacks gzip, up to the limit of a body and not a byte further.
+fn decompress(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Problem> {
+    match text(headers, header::CONTENT_ENCODING).map(str::trim) {
+        None | Some("") | Some("identity") => Ok(body),
+        Some("gzip" | "x-gzip") => {
+            let mut out = Vec::new();
+            let limit = u64::try_from(BODY_BYTES_MAX).unwrap_or(u64::MAX) + 1;
+            flate2::read::GzDecoder::new(&*body).take(limit).read_to_end(&mut out).map_err(|error| {
+                Problem::new(Kind::BadEncoding, format!("the body is not valid gzip: {error}"))
+                    .mend("Send gzip as RFC 1952 has it, or leave Content-Encoding away.")
+            })?;
+            if out.len() > BODY_BYTES_MAX {
+                return Err(too_large());
+            }
+            Ok(out.into())
+        }
+        Some(other) => {
+            Err(Problem::new(Kind::UnknownContentType, format!("Content-Encoding `{other}` is not supported"))
+                .mend("Use gzip or identity."))
+        }
+    }
+}
+
+fn too_large() -> Problem {
+    Problem::new(Kind::TooLarge, format!("the body has more than {BODY_BYTES_MAX} bytes"))
+        .mend("Send the events in smaller batches.")
+}
+
+fn accepted(ids: &[String]) -> Response {
+    let receipts: Vec<_> = ids.iter().map(|id| serde_json::json!({ "id": id })).collect();
+    (
+        StatusCode::ACCEPTED,
+        [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
+        serde_json::json!({ "receipts": receipts }).to_string(),
+    )
+        .into_response()
+}
+
+fn refuse(problem: &Problem) -> Response {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response =
+        (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))], problem.to_json())
+            .into_response();
+    if let Some(ms) = problem.retry_after_ms {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1_000).max(1)));
+    }
+    if problem.kind == Kind::Unauthorized {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+async fn wrong_method() -> Response {
+    let problem = Problem::new(Kind::MethodNotAllowed, "events are published with POST").mend("Use POST /events.");
+    let mut response = refuse(&problem);
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+    response
+}
+
+async fn nowhere() -> Response {
+    refuse(
+        &Problem::new(Kind::NotFound, "there is nothing here")
+            .mend("Events go to POST /events; the API is on another port."),
+    )
+}

@@ -1,0 +1,18 @@
+//! The ingest provider: the edge that events come in at. Authentication, caps, quotas and shedding; requests are
+//! grouped into batches for the ingest component, and answered only with its receipts.
+
+mod admission;
+mod auth;
+mod batcher;
+mod edge;
+mod http;
+mod provider;
+mod quota;
+mod settings;
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> anyhow::Result<()> {
+    er_provider_kit::init_tracing();
+    let provider = provider::Ingest::default();
+    er_provider_kit::run_without_exports(provider, "er-provider-ingest").await
+}

@@ -1,0 +1,98 @@
+//! How many events a tenant may send: a token bucket each, in events.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use er_tenant::Quota;
+
+/// Buckets kept at once. A tenant whose bucket is forgotten starts with a full one.
+const TENANTS_MAX: usize = 100_000;
+
+#[derive(Debug)]
+struct Bucket {
+    tokens: f64,
+    at: Instant,
+}
+
+/// Token buckets by tenant.
+#[derive(Debug, Default)]
+pub struct Quotas {
+    buckets: Mutex<HashMap<String, Bucket>>,
+}
+
+// === impl Quotas ===
+
+impl Quotas {
+    /// Whether the tenant may send now. How many events a request holds is known only after it was admitted, so
+    /// that one request may overdraw; the debt is paid before the next passes.
+    ///
+    /// # Errors
+    /// Milliseconds until it may.
+    pub fn check(&self, tenant: &str, quota: &Quota, now: Instant) -> Result<(), u32> {
+        let Some(rate) = quota.events_per_s.map(f64::from).filter(|rate| *rate > 0.0) else {
+            return Ok(());
+        };
+        let burst = quota.burst.map_or(rate, f64::from).max(1.0);
+        self.with(tenant, burst, |bucket| {
+            let earned = now.saturating_duration_since(bucket.at).as_secs_f64() * rate;
+            bucket.tokens = (bucket.tokens + earned).min(burst);
+            bucket.at = now;
+            if bucket.tokens >= 1.0 {
+                return Ok(());
+            }
+            let wait_s = (1.0 - bucket.tokens) / rate;
+            Err((wait_s * 1000.0).ceil().min(f64::from(u32::MAX)) as u32)
+        })
+    }
+
+    /// Charges events that were admitted.
+    pub fn charge(&self, tenant: &str, quota: &Quota, events: usize) {
+        let Some(rate) = quota.events_per_s else {
+            return;
+        };
+        let burst = quota.burst.unwrap_or(rate).max(1);
+        self.with(tenant, f64::from(burst), |bucket| bucket.tokens -= events as f64);
+    }
+
+    fn with<R>(&self, tenant: &str, burst: f64, f: impl FnOnce(&mut Bucket) -> R) -> R {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() >= TENANTS_MAX {
+            buckets.clear();
+        }
+        let bucket = buckets.entry(tenant.to_string()).or_insert_with(|| Bucket { tokens: burst, at: Instant::now() });
+        f(bucket)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn quota(events_per_s: u32, burst: u32) -> Quota {
+        Quota { events_per_s: Some(events_per_s), burst: Some(burst) }
+    }
+
+    #[test]
+    fn a_tenant_without_a_quota_is_never_held_up() {
+        let quotas = Quotas::default();
+        let free = Quota::default();
+        quotas.charge("t", &free, 1_000_000);
+        assert_eq!(quotas.check("t", &free, Instant::now()), Ok(()));
+    }
+
+    #[test]
+    fn a_debt_is_paid_before_the_next_request_passes() {
+        let quotas = Quotas::default();
+        let quota = quota(100, 10);
+        let start = Instant::now();
+        assert_eq!(quotas.check("t", &quota, start), Ok(()));
+        quotas.charge("t", &quota, 60);
+        let wait = quotas.check("t", &quota, start).unwrap_err();
+        assert!((500..=520).contains(&wait), "{wait}");
+        let later = start + Duration::from_millis(u64::from(wait) + 1);
+        assert_eq!(quotas.check("t", &quota, later), Ok(()));
+        assert_eq!(quotas.check("other", &quota, start), Ok(()));
+    }
+}

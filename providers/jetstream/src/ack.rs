@@ -1,0 +1,82 @@
+//! A received message as a token that must be spent.
+
+use std::time::Duration;
+
+use async_nats::jetstream::{AckKind, Message};
+use bytes::Bytes;
+use metrics::counter;
+use tracing::warn;
+
+use crate::streams;
+
+/// A message that was pulled and not yet answered for. Dropped unspent it goes back to its stream at once, and
+/// that is counted: it is a defect, but not a loss.
+#[must_use]
+#[derive(Debug)]
+pub struct Delivery {
+    message: Message,
+    spent: bool,
+}
+
+// === impl Delivery ===
+
+impl Delivery {
+    pub fn new(message: Message) -> Self {
+        Self { message, spent: false }
+    }
+
+    pub fn subject(&self) -> &str {
+        &self.message.subject
+    }
+
+    pub fn payload(&self) -> &Bytes {
+        &self.message.payload
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.message.headers.as_ref()?.get(name).map(async_nats::HeaderValue::as_str)
+    }
+
+    /// When the first event of the message came in, in microseconds; 0 where that is not known.
+    pub fn received_us(&self) -> u64 {
+        self.header(streams::RECEIVED_US).and_then(|text| text.parse().ok()).unwrap_or_default()
+    }
+
+    /// Position in the stream, and how often it has been delivered (1: the first time).
+    pub fn position(&self) -> (u64, u64) {
+        self.message
+            .info()
+            .map(|info| (info.stream_sequence, u64::try_from(info.delivered).unwrap_or(1)))
+            .unwrap_or_default()
+    }
+
+    /// Everything it asked for is durable elsewhere.
+    pub async fn done(mut self) {
+        self.spent = true;
+        // A lost acknowledgement means a redelivery, which is harmless.
+        if let Err(error) = self.message.ack().await {
+            warn!(%error, "acknowledgement not sent");
+        }
+    }
+
+    /// To be delivered again, not before `after`.
+    pub async fn retry(mut self, after: Duration) {
+        self.spent = true;
+        if let Err(error) = self.message.ack_with(AckKind::Nak(Some(after))).await {
+            warn!(%error, "negative acknowledgement not sent");
+        }
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if self.spent {
+            return;
+        }
+        counter!("eventrunner_unspent_deliveries_total").increment(1);
+        let message = self.message.clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { message.ack_with(AckKind::Nak(None)).await });
+        }
+    }
+}

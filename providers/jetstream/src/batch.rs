@@ -1,0 +1,86 @@
+//! Joining the batches of several messages into one call's batch, without looking inside an event.
+
+use bytes::Bytes;
+use er_event::limits::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX};
+
+use crate::ack::Delivery;
+
+/// Messages whose batches are handed over together.
+#[derive(Debug, Default)]
+pub struct Group {
+    pub deliveries: Vec<Delivery>,
+    bytes: usize,
+}
+
+// === impl Group ===
+
+impl Group {
+    pub fn push(&mut self, delivery: Delivery) {
+        self.bytes += delivery.payload().len();
+        self.deliveries.push(delivery);
+    }
+
+    /// Whether one more batch of this size keeps the group within the limits of one call. Events are not
+    /// counted: a message has at least 2 bytes of JSON an event, and groups are made of few messages.
+    pub fn fits(&self, delivery: &Delivery, messages_max: usize) -> bool {
+        self.deliveries.is_empty()
+            || (self.deliveries.len() < messages_max && self.bytes + delivery.payload().len() <= BATCH_BYTES_MAX)
+    }
+
+    /// The joined batch; the payload itself where there is one message.
+    pub fn events(&self) -> Bytes {
+        match self.deliveries.as_slice() {
+            [only] => only.payload().clone(),
+            many => join(many.iter().map(|delivery| delivery.payload().as_ref())),
+        }
+    }
+}
+
+/// Groups messages in order so that each group is one call.
+pub fn group(deliveries: Vec<Delivery>, messages_max: usize) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for delivery in deliveries {
+        match groups.last_mut() {
+            Some(last) if last.fits(&delivery, messages_max.min(BATCH_EVENTS_MAX)) => last.push(delivery),
+            _ => {
+                let mut group = Group::default();
+                group.push(delivery);
+                groups.push(group);
+            }
+        }
+    }
+    groups
+}
+
+/// Joins JSON arrays into one, textually.
+pub fn join<'a>(arrays: impl Iterator<Item = &'a [u8]> + Clone) -> Bytes {
+    let bytes: usize = arrays.clone().map(<[u8]>::len).sum();
+    let mut out = Vec::with_capacity(bytes + 2);
+    out.push(b'[');
+    for array in arrays {
+        let inner = array.trim_ascii();
+        let inner = inner.strip_prefix(b"[").unwrap_or(inner);
+        let inner = inner.strip_suffix(b"]").unwrap_or(inner).trim_ascii();
+        if inner.is_empty() {
+            continue;
+        }
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        out.extend_from_slice(inner);
+    }
+    out.push(b']');
+    out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::join;
+
+    #[test]
+    fn joins_arrays_textually_and_skips_empty_ones() {
+        let arrays: [&[u8]; 4] = [b"[{\"a\":1}]", b" [ ] ", b"[2,3]", b"[]"];
+        assert_eq!(join(arrays.into_iter()), "[{\"a\":1},2,3]");
+        assert_eq!(join(std::iter::empty()), "[]");
+    }
+}

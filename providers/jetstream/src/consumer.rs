@@ -1,0 +1,309 @@
+//! Delivery of a tenant's stream to one of its consumers: batches in order, retries beside them.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream::Context;
+use er_event::event::{parse_batch, type_matches, BatchWriter, EventRef};
+use er_provider_kit::call::{CallError, Caller};
+use metrics::{counter, histogram};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::ack::Delivery;
+use crate::components::{handle, ComponentError};
+use crate::publish::{now_us, publish_all};
+use crate::pull::{Prefetch, Puller};
+use crate::retry::{Policy, Unhandled, ATTEMPT, NOT_BEFORE_US};
+use crate::settings::ConsumerSettings;
+use crate::streams;
+
+const PREFETCH: Prefetch = Prefetch { messages: 32, bytes: 2 << 20 };
+/// Wait before a batch goes to a consumer that is not running again; not an attempt.
+const AWAY_WAIT: Duration = Duration::from_millis(500);
+/// What the acknowledgement deadline adds to the call's.
+const ACK_MARGIN: Duration = Duration::from_secs(30);
+
+/// Delivers to one consumer.
+#[derive(Clone)]
+pub struct Consumer {
+    pub js: Context,
+    pub nats: async_nats::Client,
+    pub caller: Caller,
+    /// The component in the lattice.
+    pub id: Arc<str>,
+    pub settings: Arc<ConsumerSettings>,
+    /// Hops of the events that the consumer is working on, for what it emits meanwhile.
+    pub hop: Arc<AtomicU32>,
+}
+
+/// The batch could not be brought to an end now, through no fault of its own.
+#[derive(Debug)]
+struct Away(String);
+
+// === impl Consumer ===
+
+impl Consumer {
+    /// Runs until stopped; a call under way is finished first.
+    pub async fn run(self, stop: CancellationToken) {
+        info!(consumer = &*self.id, tenant = self.settings.tenant, "delivering");
+        tokio::join!(self.fresh(stop.clone()), self.again(stop));
+    }
+
+    /// The consumer's name in JetStream, where dots and spaces have a meaning.
+    fn durable(&self) -> String {
+        self.id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' }).collect()
+    }
+
+    async fn fresh(&self, stop: CancellationToken) {
+        let config = streams::durable(
+            format!("consumer-{}", self.durable()),
+            streams::events_subject(&self.settings.tenant),
+            self.settings.timeout + ACK_MARGIN,
+            self.settings.from_start,
+        );
+        let mut puller = Puller::new(self.js.clone(), streams::EVENTS, config, PREFETCH);
+        loop {
+            let deliveries = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                deliveries = puller.next(PREFETCH.messages) => deliveries,
+            };
+            let mut away = None;
+            for group in self.groups(deliveries) {
+                let result = match &away {
+                    None => self.deliver(&group).await,
+                    Some(_) => Err(Away("behind a batch that waits".into())),
+                };
+                away = self.settle(group, result).await.or(away);
+            }
+            if away.is_some() {
+                pause(&stop).await;
+            }
+        }
+    }
+
+    async fn again(&self, stop: CancellationToken) {
+        let durable = self.durable();
+        let config = streams::durable(
+            format!("retry-{durable}"),
+            streams::retry_subject(&self.settings.tenant, &durable),
+            self.settings.timeout + ACK_MARGIN,
+            true,
+        );
+        let mut puller = Puller::new(self.js.clone(), streams::RETRY, config, PREFETCH);
+        loop {
+            let deliveries = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                deliveries = puller.next(PREFETCH.messages) => deliveries,
+            };
+            for delivery in deliveries {
+                let not_before: u64 = header(&delivery, NOT_BEFORE_US).unwrap_or_default();
+                let early_us = not_before.saturating_sub(now_us());
+                if early_us > 0 {
+                    delivery.retry(Duration::from_micros(early_us)).await;
+                    continue;
+                }
+                let group = vec![delivery];
+                let result = self.deliver(&group).await;
+                if self.settle(group, result).await.is_some() {
+                    pause(&stop).await;
+                }
+            }
+        }
+    }
+
+    /// Messages that go into one call: as many as the consumer's batch size allows.
+    fn groups(&self, deliveries: Vec<Delivery>) -> Vec<Vec<Delivery>> {
+        let mut groups: Vec<Vec<Delivery>> = Vec::new();
+        let (mut events, mut bytes) = (0, 0);
+        for delivery in deliveries {
+            let count: usize = header(&delivery, streams::EVENTS_COUNT).unwrap_or(1);
+            let size = delivery.payload().len();
+            let fits =
+                events + count <= self.settings.batch_events_max && bytes + size <= er_event::limits::BATCH_BYTES_MAX;
+            match groups.last_mut() {
+                Some(last) if fits => {
+                    last.push(delivery);
+                    events += count;
+                    bytes += size;
+                }
+                _ => {
+                    groups.push(vec![delivery]);
+                    (events, bytes) = (count, size);
+                }
+            }
+        }
+        groups
+    }
+
+    async fn settle(&self, group: Vec<Delivery>, result: Result<(), Away>) -> Option<Away> {
+        match result {
+            Ok(()) => {
+                for delivery in group {
+                    delivery.done().await;
+                }
+                None
+            }
+            Err(away) => {
+                for delivery in group {
+                    delivery.retry(AWAY_WAIT).await;
+                }
+                Some(away)
+            }
+        }
+    }
+
+    async fn deliver(&self, group: &[Delivery]) -> Result<(), Away> {
+        let Some(first) = group.first() else {
+            return Ok(());
+        };
+        let attempt = header(first, ATTEMPT).unwrap_or(1);
+        let id = format!("{}-{}", first.position().0, group.len());
+        let received_us = first.received_us();
+        let text = match group {
+            [only] => only.payload().clone(),
+            many => crate::batch::join(many.iter().map(|d| d.payload().as_ref())),
+        };
+        let text = std::str::from_utf8(&text).map_err(|e| Away(e.to_string()))?;
+        let count: usize = group.iter().map(|d| header(d, streams::EVENTS_COUNT).unwrap_or(1)).sum();
+        if self.takes_all(text, count) {
+            return self.attempt(text, attempt, received_us, &id).await;
+        }
+        let events = parse_batch(text).map_err(|e| Away(e.to_string()))?;
+        let mut part = BatchWriter::new();
+        let mut parts = Vec::new();
+        for event in events.iter().filter(|event| self.wants(event)) {
+            if part.len() >= self.settings.batch_events_max {
+                parts.push(std::mem::take(&mut part).finish());
+            }
+            part.push(event.raw);
+        }
+        if !part.is_empty() {
+            parts.push(part.finish());
+        }
+        for (index, part) in parts.iter().enumerate() {
+            self.attempt(part, attempt, received_us, &format!("{id}-{index}")).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the batch can go to the consumer as it is, without being looked into.
+    fn takes_all(&self, text: &str, count: usize) -> bool {
+        let any_type = self.settings.types.is_empty() || self.settings.types.iter().any(|t| t == "*");
+        any_type && count <= self.settings.batch_events_max && !text.contains("\"eremitter\"")
+    }
+
+    /// A consumer does not see what it emitted itself: that would be a loop.
+    fn wants(&self, event: &EventRef<'_>) -> bool {
+        let types = &self.settings.types;
+        (types.is_empty() || types.iter().any(|filter| type_matches(filter, &event.event_type)))
+            && event.extension("eremitter").is_none_or(|emitter| emitter != *self.id)
+    }
+
+    async fn attempt(&self, events: &str, attempt: u32, received_us: u64, id: &str) -> Result<(), Away> {
+        self.note_hop(events);
+        let started = Instant::now();
+        let answer = handle(&self.caller, &self.id, events, self.settings.timeout).await;
+        let wall = started.elapsed();
+        histogram!("eventrunner_consumer_seconds").record(wall.as_secs_f64());
+        let whole;
+        let parsed;
+        let unhandled: Vec<Unhandled> = match answer {
+            Ok(failures) if failures.is_empty() => {
+                self.report(events, 0, attempt, received_us, wall).await;
+                return Ok(());
+            }
+            Ok(failures) => {
+                whole = false;
+                parsed = parse_batch(events).map_err(|e| Away(e.to_string()))?;
+                parsed
+                    .iter()
+                    .filter_map(|event| {
+                        let failure = failures.iter().find(|failure| failure.id == event.id)?;
+                        Some(Unhandled {
+                            raw: event.raw,
+                            reason: failure.reason.clone(),
+                            after: failure.retry_after_ms.map(|ms| Duration::from_millis(ms.into())),
+                        })
+                    })
+                    .collect()
+            }
+            Err(error @ ComponentError::Call(CallError::NoResponders { .. } | CallError::Lattice(_))) => {
+                return Err(Away(error.to_string()))
+            }
+            Err(error) => {
+                whole = true;
+                parsed = parse_batch(events).map_err(|e| Away(e.to_string()))?;
+                let reason = error.to_string();
+                warn!(consumer = &*self.id, attempt, events = parsed.len(), reason, "batch failed");
+                parsed.iter().map(|event| Unhandled { raw: event.raw, reason: reason.clone(), after: None }).collect()
+            }
+        };
+        counter!("eventrunner_delivery_failures_total").increment(unhandled.len() as u64);
+        let durable = self.durable();
+        let policy = Policy {
+            tenant: &self.settings.tenant,
+            consumer: &durable,
+            attempts_max: self.settings.attempts_max,
+            backoff: self.settings.backoff,
+        };
+        let out = policy.after(attempt, &unhandled, whole, received_us, id);
+        publish_all(&self.js, out).await.map_err(|e| Away(e.to_string()))?;
+        self.report(events, unhandled.len(), attempt, received_us, wall).await;
+        Ok(())
+    }
+
+    /// What the consumer emits while it works on these events is one hop further than the furthest of them.
+    fn note_hop(&self, events: &str) {
+        let hop = if events.contains("\"erhop\"") {
+            parse_batch(events)
+                .unwrap_or_default()
+                .iter()
+                .filter_map(|event| event.extension("erhop")?.parse::<u32>().ok())
+                .max()
+                .unwrap_or_default()
+        } else {
+            0
+        };
+        self.hop.store(hop, Ordering::Relaxed);
+    }
+
+    /// A delivery report on `er.report.delivery.<tenant>` for whoever listens: bench, demo, tests. Not durable.
+    async fn report(&self, events: &str, failed: usize, attempt: u32, received_us: u64, wall: Duration) {
+        let handled_us = now_us();
+        let count = er_event::event::split(events).map_or(0, |events| events.len());
+        counter!("eventrunner_events_delivered_total").increment((count - failed.min(count)) as u64);
+        if received_us > 0 && attempt == 1 {
+            let latency = Duration::from_micros(handled_us.saturating_sub(received_us));
+            histogram!("eventrunner_delivery_seconds").record(latency.as_secs_f64());
+        }
+        let report = serde_json::json!({
+            "consumer": &*self.id,
+            "events": count,
+            "failed": failed,
+            "attempt": attempt,
+            "bytes": events.len(),
+            "received_us": received_us,
+            "handled_us": handled_us,
+            "wall_us": u64::try_from(wall.as_micros()).unwrap_or(u64::MAX),
+        });
+        let subject = format!("er.report.delivery.{}", self.settings.tenant);
+        if let Err(error) = self.nats.publish(subject, report.to_string().into()).await {
+            warn!(%error, "delivery report not sent");
+        }
+    }
+}
+
+fn header<T: std::str::FromStr>(delivery: &Delivery, name: &str) -> Option<T> {
+    delivery.header(name)?.parse().ok()
+}
+
+async fn pause(stop: &CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = tokio::time::sleep(AWAY_WAIT) => {}
+    }
+}

@@ -1,0 +1,143 @@
+//! `kv`: small records in JetStream key-value buckets.
+
+use async_nats::jetstream::kv::{CreateErrorKind, Operation, Store, UpdateErrorKind};
+use futures::{StreamExt as _, TryStreamExt as _};
+use wasmcloud_provider_sdk::Context;
+
+use crate::bindings::eventrunner::platform::types::{Fault, FaultCode};
+use crate::bindings::exports::eventrunner::platform::kv::{Handler, Item};
+use crate::fault::{fault, unavailable};
+use crate::provider::Jetstream;
+use crate::streams;
+
+const SCAN_MAX: usize = 1_000;
+
+impl Handler<Option<Context>> for Jetstream {
+    async fn get(
+        &self,
+        cx: Option<Context>,
+        bucket: String,
+        key: String,
+    ) -> anyhow::Result<Result<Option<Item>, Fault>> {
+        Ok(async {
+            let store = self.bucket(cx.as_ref(), &bucket).await?;
+            let entry = store.entry(&*key).await.map_err(|e| unavailable("key-value", &e))?;
+            entry
+                .filter(|entry| entry.operation == Operation::Put)
+                .map(|entry| item(entry.key, &entry.value, entry.revision))
+                .transpose()
+        }
+        .await)
+    }
+
+    async fn create(
+        &self,
+        cx: Option<Context>,
+        bucket: String,
+        key: String,
+        value: String,
+    ) -> anyhow::Result<Result<u64, Fault>> {
+        Ok(async {
+            let store = self.bucket(cx.as_ref(), &bucket).await?;
+            store.create(&*key, value.into()).await.map_err(|e| match e.kind() {
+                CreateErrorKind::AlreadyExists => fault(FaultCode::Conflict, format!("`{key}` exists already")),
+                CreateErrorKind::InvalidKey => fault(FaultCode::Invalid, format!("`{key}` is not a key")),
+                _ => unavailable("key-value", &e),
+            })
+        }
+        .await)
+    }
+
+    async fn put(
+        &self,
+        cx: Option<Context>,
+        bucket: String,
+        key: String,
+        value: String,
+        revision: Option<u64>,
+    ) -> anyhow::Result<Result<u64, Fault>> {
+        Ok(async {
+            let store = self.bucket(cx.as_ref(), &bucket).await?;
+            match revision {
+                None => store.put(&*key, value.into()).await.map_err(|e| unavailable("key-value", &e)),
+                Some(revision) => store.update(&*key, value.into(), revision).await.map_err(|e| match e.kind() {
+                    UpdateErrorKind::WrongLastRevision => fault(
+                        FaultCode::Conflict,
+                        format!("`{key}` is not at revision {revision} any more: read it again"),
+                    ),
+                    _ => unavailable("key-value", &e),
+                }),
+            }
+        }
+        .await)
+    }
+
+    async fn delete(&self, cx: Option<Context>, bucket: String, key: String) -> anyhow::Result<Result<(), Fault>> {
+        Ok(async {
+            let store = self.bucket(cx.as_ref(), &bucket).await?;
+            store.purge(&*key).await.map_err(|e| unavailable("key-value", &e))
+        }
+        .await)
+    }
+
+    async fn scan(
+        &self,
+        cx: Option<Context>,
+        bucket: String,
+        filter: String,
+        limit: u32,
+    ) -> anyhow::Result<Result<Vec<Item>, Fault>> {
+        Ok(async {
+            let store = self.bucket(cx.as_ref(), &bucket).await?;
+            let parts = self.parts().await.map_err(|e| unavailable("JetStream can't be reached", &e))?;
+            let prefix = format!("$KV.{bucket}.");
+            let stream = parts.js.get_stream(format!("KV_{bucket}")).await.map_err(|e| unavailable("key-value", &e))?;
+            let mut subjects = stream
+                .info_with_subjects(format!("{prefix}{filter}"))
+                .await
+                .map_err(|e| unavailable("key-value", &e))?;
+            let mut keys = Vec::new();
+            while let Some((subject, _)) = subjects.try_next().await.map_err(|e| unavailable("key-value", &e))? {
+                keys.extend(subject.strip_prefix(&prefix).map(str::to_string));
+            }
+            keys.sort_unstable();
+            let limit = SCAN_MAX.min(limit as usize);
+            // Deleted keys leave a marker behind, so more keys than items may have to be read.
+            let mut entries = futures::stream::iter(keys)
+                .map(|key| {
+                    let store = store.clone();
+                    async move { store.entry(&*key).await }
+                })
+                .buffered(16);
+            let mut items = Vec::new();
+            while let Some(entry) = entries.next().await {
+                let entry = entry.map_err(|e| unavailable("key-value", &e))?;
+                if let Some(entry) = entry.filter(|entry| entry.operation == Operation::Put) {
+                    items.push(item(entry.key, &entry.value, entry.revision)?);
+                    if items.len() >= limit {
+                        break;
+                    }
+                }
+            }
+            Ok(items)
+        }
+        .await)
+    }
+}
+
+impl Jetstream {
+    async fn bucket(&self, cx: Option<&Context>, bucket: &str) -> Result<Store, Fault> {
+        self.check_link(cx, "kv").await?;
+        if !streams::BUCKETS.contains(&bucket) {
+            return Err(fault(FaultCode::Denied, format!("bucket `{bucket}` is not open to components")));
+        }
+        let parts = self.parts().await.map_err(|e| unavailable("JetStream can't be reached", &e))?;
+        parts.bucket(bucket).await.map_err(|e| unavailable("key-value", &e))
+    }
+}
+
+fn item(key: String, value: &[u8], revision: u64) -> Result<Item, Fault> {
+    let value = String::from_utf8(value.to_vec())
+        .map_err(|_| fault(FaultCode::Internal, format!("the value of `{key}` is not UTF-8")))?;
+    Ok(Item { key, value, revision })
+}

@@ -1,0 +1,30 @@
+//! The jetstream provider: streams, publish with PubAck, pull, acknowledgement, redelivery with backoff, dead
+//! letters, tenant delivery and key-value buckets. It looks inside an event no more than routing needs.
+
+mod ack;
+mod batch;
+mod bindings;
+mod components;
+mod consumer;
+mod emitter;
+mod fault;
+mod kv;
+mod provider;
+mod publish;
+mod pull;
+mod raw_log;
+mod retry;
+mod settings;
+mod shard;
+mod streams;
+mod tail;
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> anyhow::Result<()> {
+    er_provider_kit::init_tracing();
+    let provider = provider::Jetstream::default();
+    er_provider_kit::run(provider, "er-provider-jetstream", |client, provider| async move {
+        bindings::serve(&client, provider).await
+    })
+    .await
+}

@@ -1,0 +1,274 @@
+//! The provider as the lattice sees it: configuration, links, health, shutdown.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use async_nats::jetstream::{self, kv::Store};
+use er_provider_kit::Caller;
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+use wasmcloud_provider_sdk::{
+    get_connection, Context, HealthCheckRequest, HealthCheckResponse, LinkConfig, LinkDeleteInfo, Provider,
+    ProviderInitConfig,
+};
+
+use crate::bindings::eventrunner::platform::types::{Fault, FaultCode};
+use crate::consumer::Consumer;
+use crate::fault::fault;
+use crate::settings::{ConsumerSettings, EmitterSettings, EngineSettings, ProviderSettings};
+use crate::shard::Shard;
+use crate::streams;
+
+/// How long JetStream may take to confirm a message.
+const PUBACK_TIMEOUT: Duration = Duration::from_secs(5);
+const START_WAIT: Duration = Duration::from_millis(500);
+
+/// The provider; a clone is a handle to the same one.
+#[derive(Clone, Default)]
+pub struct Jetstream {
+    inner: Arc<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    settings: OnceLock<ProviderSettings>,
+    parts: OnceCell<Parts>,
+    /// Workers by the component they feed.
+    workers: Mutex<HashMap<String, CancellationToken>>,
+    emitters: Mutex<HashMap<String, EmitterSettings>>,
+    /// Hops of what each consumer is working on.
+    hops: Mutex<HashMap<String, Arc<AtomicU32>>>,
+    tasks: TaskTracker,
+}
+
+/// What is there once JetStream answered for the first time.
+pub struct Parts {
+    pub settings: ProviderSettings,
+    pub nats: async_nats::Client,
+    pub js: jetstream::Context,
+    pub caller: Caller,
+    buckets: HashMap<&'static str, Store>,
+}
+
+// === impl Parts ===
+
+impl Parts {
+    async fn start(settings: ProviderSettings) -> anyhow::Result<Self> {
+        let connection = get_connection();
+        let url = match &settings.nats_url {
+            Some(url) => url.clone(),
+            None => lattice_url()?,
+        };
+        // Not the lattice's connection: a burst of payloads must not stand in the way of calls.
+        let nats = async_nats::ConnectOptions::new()
+            .name("er-provider-jetstream")
+            .connect(&url)
+            .await
+            .with_context(|| format!("NATS at {url}"))?;
+        let mut js = jetstream::new(nats.clone());
+        js.set_timeout(PUBACK_TIMEOUT);
+        streams::ensure(&js, &settings).await.context("creating the streams")?;
+        let mut buckets = HashMap::new();
+        for bucket in streams::BUCKETS {
+            buckets.insert(bucket, js.get_key_value(bucket).await?);
+        }
+        let caller = Caller::new(
+            (*connection.nats).clone(),
+            Arc::clone(&connection.lattice),
+            Arc::clone(&connection.provider_id),
+        )
+        .await?;
+        Ok(Self { settings, nats, js, caller, buckets })
+    }
+
+    /// One of [`streams::BUCKETS`].
+    pub async fn bucket(&self, name: &str) -> anyhow::Result<Store> {
+        self.buckets.get(name).cloned().with_context(|| format!("no bucket {name}"))
+    }
+}
+
+fn lattice_url() -> anyhow::Result<String> {
+    let url = &wasmcloud_provider_sdk::load_host_data()?.lattice_rpc_url;
+    anyhow::ensure!(!url.is_empty(), "the host named no NATS address; set `nats_url`");
+    Ok(url.clone())
+}
+
+// === impl Jetstream ===
+
+impl Jetstream {
+    /// The connection to JetStream, made by whoever needs it first.
+    pub async fn parts(&self) -> anyhow::Result<&Parts> {
+        let settings = self.inner.settings.get().context("not initialized")?;
+        self.inner.parts.get_or_try_init(|| Parts::start(settings.clone())).await
+    }
+
+    /// Whether the caller has a link to this interface.
+    pub async fn check_link(&self, cx: Option<&Context>, interface: &str) -> Result<(), Fault> {
+        let source = cx.and_then(|cx| cx.component.as_deref()).unwrap_or_default();
+        let links = get_connection().target_links.read().await;
+        let linked = links.get(source).is_some_and(|link| link.interfaces.iter().any(|name| name == interface));
+        if linked {
+            Ok(())
+        } else {
+            Err(fault(FaultCode::Denied, format!("`{source}` has no link to `{interface}` of the jetstream provider")))
+        }
+    }
+
+    /// The tenant of an emitting component, and the hop of what it works on.
+    pub fn emitter(&self, source: &str) -> Option<(String, u32)> {
+        let tenant = lock(&self.inner.emitters).get(source)?.tenant.clone();
+        let hop = lock(&self.inner.hops).get(source).map_or(0, |hop| hop.load(Ordering::Relaxed));
+        Some((tenant, hop))
+    }
+
+    fn worker<F, Fut>(&self, target: &str, start: F)
+    where
+        F: FnOnce(Jetstream, CancellationToken) -> Fut + Send + 'static,
+        Fut: std::future::Future<Output = anyhow::Result<()>> + Send,
+    {
+        let stop = CancellationToken::new();
+        if let Some(old) = lock(&self.inner.workers).insert(target.to_string(), stop.clone()) {
+            old.cancel();
+        }
+        let provider = self.clone();
+        let target = target.to_string();
+        self.inner.tasks.spawn(async move {
+            // NATS may still be on its way up.
+            while let Err(error) = provider.parts().await {
+                warn!(target, error = format!("{error:#}"), "waiting for JetStream");
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(START_WAIT) => {}
+                }
+            }
+            if let Err(error) = start(provider, stop).await {
+                warn!(target, error = format!("{error:#}"), "worker ended");
+            }
+        });
+    }
+
+    fn feed_engine(&self, target: &str, settings: EngineSettings) {
+        let engine: Arc<str> = target.into();
+        self.worker(target, move |provider, stop| async move {
+            let parts = provider.parts().await?;
+            let engine_ok_us = Arc::new(AtomicU64::new(0));
+            futures::future::join_all((0..parts.settings.shards).map(|index| {
+                Shard {
+                    js: parts.js.clone(),
+                    caller: parts.caller.clone(),
+                    engine: Arc::clone(&engine),
+                    timeout: settings.timeout,
+                    index,
+                    engine_ok_us: Arc::clone(&engine_ok_us),
+                }
+                .run(stop.clone())
+            }))
+            .await;
+            Ok(())
+        });
+    }
+
+    fn feed_consumer(&self, target: &str, settings: ConsumerSettings) {
+        let id: Arc<str> = target.into();
+        let hop = Arc::clone(lock(&self.inner.hops).entry(target.to_string()).or_default());
+        self.worker(target, move |provider, stop| async move {
+            let parts = provider.parts().await?;
+            Consumer {
+                js: parts.js.clone(),
+                nats: parts.nats.clone(),
+                caller: parts.caller.clone(),
+                id,
+                settings: Arc::new(settings),
+                hop,
+            }
+            .run(stop)
+            .await;
+            Ok(())
+        });
+    }
+}
+
+impl Provider for Jetstream {
+    async fn init(&self, config: impl ProviderInitConfig) -> anyhow::Result<()> {
+        let settings = ProviderSettings::parse(config.get_config())?;
+        er_provider_kit::metrics::serve(settings.metrics_addr)
+            .with_context(|| format!("serving metrics on {}", settings.metrics_addr))?;
+        info!(?settings, "starting");
+        // Set once: the SDK initializes a provider once.
+        let _ = self.inner.settings.set(settings);
+        Ok(())
+    }
+
+    async fn receive_link_config_as_source(&self, link: LinkConfig<'_>) -> anyhow::Result<()> {
+        for interface in link.wit_metadata.2 {
+            match interface.as_str() {
+                "processor" => {
+                    self.feed_engine(link.target_id, EngineSettings::parse(link.target_id, link.config)?);
+                }
+                "consumer" => {
+                    self.feed_consumer(link.target_id, ConsumerSettings::parse(link.target_id, link.config)?);
+                }
+                other => anyhow::bail!(
+                    "link to {}: this provider calls `processor` and `consumer`, not `{other}`",
+                    link.target_id
+                ),
+            }
+        }
+        Ok(())
+    }
+
+    async fn receive_link_config_as_target(&self, link: LinkConfig<'_>) -> anyhow::Result<()> {
+        if link.wit_metadata.2.iter().any(|interface| interface == "emitter") {
+            let settings = EmitterSettings::parse(link.source_id, link.config)?;
+            lock(&self.inner.emitters).insert(link.source_id.to_string(), settings);
+        }
+        Ok(())
+    }
+
+    async fn delete_link_as_source(&self, link: impl LinkDeleteInfo) -> anyhow::Result<()> {
+        if let Some(stop) = lock(&self.inner.workers).remove(link.get_target_id()) {
+            stop.cancel();
+        }
+        Ok(())
+    }
+
+    async fn delete_link_as_target(&self, link: impl LinkDeleteInfo) -> anyhow::Result<()> {
+        lock(&self.inner.emitters).remove(link.get_source_id());
+        Ok(())
+    }
+
+    async fn health_request(&self, _: &HealthCheckRequest) -> anyhow::Result<HealthCheckResponse> {
+        let health = match self.parts().await {
+            Ok(parts) => {
+                let state = parts.nats.connection_state();
+                HealthCheckResponse {
+                    healthy: state == async_nats::connection::State::Connected,
+                    message: Some(format!("NATS is {state}")),
+                }
+            }
+            Err(error) => HealthCheckResponse { healthy: false, message: Some(format!("{error:#}")) },
+        };
+        Ok(health)
+    }
+
+    async fn shutdown(&self) -> anyhow::Result<()> {
+        for (_, stop) in lock(&self.inner.workers).drain() {
+            stop.cancel();
+        }
+        self.inner.tasks.close();
+        // The workers finish the batch they are at; the host kills what takes longer.
+        if tokio::time::timeout(Duration::from_secs(8), self.inner.tasks.wait()).await.is_err() {
+            warn!(left = self.inner.tasks.len(), "workers did not finish in time");
+        }
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

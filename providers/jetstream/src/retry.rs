@@ -1,0 +1,167 @@
+//! The next attempt of what a consumer did not handle, and the dead letter when there is none.
+
+use std::time::Duration;
+
+use er_event::dead::DeadLetter;
+use er_event::event::{BatchWriter, EventRef};
+use metrics::counter;
+
+use crate::publish::{now_us, Outgoing};
+use crate::streams;
+
+/// Header: which attempt the message is for, from 2.
+pub const ATTEMPT: &str = "Er-Attempt";
+/// Header: not before this time, in microseconds.
+pub const NOT_BEFORE_US: &str = "Er-Not-Before-Us";
+
+/// Into how many pieces a batch that failed as a whole is cut for its next attempt: 1,024 events are single
+/// events by the fifth attempt, so that the one that breaks the batch dies alone.
+const PIECES: usize = 8;
+const BACKOFF_MAX: Duration = Duration::from_secs(300);
+
+/// An event that was not handled, and why.
+#[derive(Debug)]
+pub struct Unhandled<'a> {
+    pub raw: &'a str,
+    pub reason: String,
+    /// The consumer's own wish, over the retry policy's backoff.
+    pub after: Option<Duration>,
+}
+
+/// Where and how a consumer's events are tried again.
+#[derive(Debug)]
+pub struct Policy<'a> {
+    pub tenant: &'a str,
+    pub consumer: &'a str,
+    pub attempts_max: u32,
+    pub backoff: Duration,
+}
+
+// === impl Policy ===
+
+impl Policy<'_> {
+    /// What to publish for events that failed in attempt `attempt` (from 1): their next attempt, or their dead
+    /// letters. `whole`: the batch failed as a whole, so that it is not known which event is at fault.
+    /// `id` is the same on every repeat, for de-duplication.
+    pub fn after(
+        &self,
+        attempt: u32,
+        unhandled: &[Unhandled<'_>],
+        whole: bool,
+        received_us: u64,
+        id: &str,
+    ) -> Vec<Outgoing> {
+        if attempt >= self.attempts_max {
+            return unhandled.iter().map(|event| self.dead(attempt, event, received_us)).collect();
+        }
+        let piece = if whole { unhandled.len().div_ceil(PIECES) } else { 1 };
+        unhandled
+            .chunks(piece.max(1))
+            .enumerate()
+            .map(|(index, events)| self.again(attempt, index, events, received_us, id))
+            .collect()
+    }
+
+    fn again(&self, attempt: u32, index: usize, events: &[Unhandled<'_>], received_us: u64, id: &str) -> Outgoing {
+        let wait = events
+            .iter()
+            .filter_map(|event| event.after)
+            .max()
+            .unwrap_or_else(|| (self.backoff * 2u32.saturating_pow(attempt - 1)).min(BACKOFF_MAX));
+        let not_before = now_us() + u64::try_from(wait.as_micros()).unwrap_or(u64::MAX);
+        let mut batch = BatchWriter::new();
+        for event in events {
+            batch.push(event.raw);
+        }
+        Outgoing {
+            subject: streams::retry_subject(self.tenant, self.consumer),
+            message_id: format!("retry-{}-{id}-{attempt}-{index}", self.consumer),
+            received_us,
+            headers: vec![
+                (ATTEMPT, (attempt + 1).to_string()),
+                (NOT_BEFORE_US, not_before.to_string()),
+                (streams::EVENTS_COUNT, events.len().to_string()),
+            ],
+            payload: batch.finish().into(),
+        }
+    }
+
+    fn dead(&self, attempt: u32, event: &Unhandled<'_>, received_us: u64) -> Outgoing {
+        dead_letter(
+            self.tenant,
+            received_us,
+            &DeadLetter {
+                stage: "deliver".into(),
+                reason: event.reason.clone(),
+                attempts: attempt,
+                consumer: Some(self.consumer.to_string()),
+                time_us: i64::try_from(now_us()).unwrap_or(i64::MAX),
+                event: event.raw.to_string(),
+            },
+        )
+    }
+}
+
+/// A dead letter as a message of `ER_DEAD`.
+pub fn dead_letter(tenant: &str, received_us: u64, letter: &DeadLetter) -> Outgoing {
+    counter!("eventrunner_dead_letters_total", "stage" => letter.stage.clone()).increment(1);
+    let (source, id) = EventRef::parse(&letter.event)
+        .map(|event| (event.source.into_owned(), event.id.into_owned()))
+        .unwrap_or_else(|_| (String::new(), letter.event.clone()));
+    let key =
+        er_event::event::hash64(&[tenant, letter.consumer.as_deref().unwrap_or_default(), &letter.stage, &source, &id]);
+    Outgoing {
+        subject: streams::dead_subject(tenant),
+        message_id: format!("dead-{key:016x}"),
+        received_us,
+        headers: Vec::new(),
+        payload: letter.to_json().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> Policy<'static> {
+        Policy { tenant: "demo", consumer: "c", attempts_max: 5, backoff: Duration::from_millis(10) }
+    }
+
+    fn event(id: usize) -> String {
+        format!(r#"{{"specversion":"1.0","id":"{id}","source":"/s","type":"t"}}"#)
+    }
+
+    #[test]
+    fn a_poison_event_is_alone_before_its_last_attempt() {
+        let raw: Vec<String> = (0..1024).map(event).collect();
+        let mut size = raw.len();
+        for attempt in 1..5 {
+            let unhandled: Vec<Unhandled> =
+                raw[..size].iter().map(|raw| Unhandled { raw, reason: "trap".into(), after: None }).collect();
+            let out = policy().after(attempt, &unhandled, true, 0, "1");
+            assert!(out.len() <= PIECES);
+            let largest = er_event::event::split(std::str::from_utf8(&out[0].payload).unwrap()).unwrap().len();
+            size = largest;
+        }
+        assert_eq!(size, 1);
+    }
+
+    #[test]
+    fn the_last_attempt_leads_to_dead_letters_with_the_reason() {
+        let raw = event(7);
+        let unhandled = [Unhandled { raw: &raw, reason: "no such order".into(), after: None }];
+        let out = policy().after(5, &unhandled, false, 0, "1");
+        let letter = DeadLetter::parse(std::str::from_utf8(&out[0].payload).unwrap()).unwrap();
+        assert_eq!(out[0].subject, "er.dead.demo");
+        assert_eq!((letter.reason.as_str(), letter.attempts), ("no such order", 5));
+        assert_eq!(letter.consumer.as_deref(), Some("c"));
+    }
+
+    #[test]
+    fn a_repeat_has_the_same_message_id() {
+        let raw = event(7);
+        let unhandled = [Unhandled { raw: &raw, reason: "r".into(), after: None }];
+        let ids = |()| policy().after(1, &unhandled, true, 0, "9").remove(0).message_id;
+        assert_eq!(ids(()), ids(()));
+    }
+}

@@ -1,0 +1,132 @@
+//! What can be set on the provider and on its links.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use er_provider_kit::settings::Error;
+use er_provider_kit::Settings;
+
+/// Settings of the provider itself (wadm: `config` of the capability).
+#[derive(Debug, Clone)]
+pub struct ProviderSettings {
+    /// JetStream's address; none: the lattice's own NATS.
+    pub nats_url: Option<String>,
+    pub metrics_addr: SocketAddr,
+    /// Shards of `ER_RAW`: how many batches the engine works on at once. Fixed for the life of a stream.
+    pub shards: u32,
+    pub raw_bytes_max: i64,
+    pub events_bytes_max: i64,
+    pub events_age_max: Duration,
+    pub dead_age_max: Duration,
+    /// Replicas of every stream: 1 on one machine, 3 on a cluster.
+    pub replicas: usize,
+}
+
+/// Settings of the link to the engine.
+#[derive(Debug, Clone)]
+pub struct EngineSettings {
+    /// How long one `process` call may take.
+    pub timeout: Duration,
+}
+
+/// Settings of the link to a tenant's consumer.
+#[derive(Debug, Clone)]
+pub struct ConsumerSettings {
+    pub tenant: String,
+    /// Types wanted, `*` ending a prefix; empty is all.
+    pub types: Vec<String>,
+    pub batch_events_max: usize,
+    /// How long one `handle` call may take. At least the tenant host's `max_execution_time`, so that an
+    /// endless loop is over before the next call is made.
+    pub timeout: Duration,
+    pub attempts_max: u32,
+    /// Wait before the second attempt; it doubles with each further one.
+    pub backoff: Duration,
+    /// Where a consumer that was never there before starts: at the oldest event kept, or at the next.
+    pub from_start: bool,
+}
+
+/// Settings of the link from a tenant's consumer (its emitter).
+#[derive(Debug, Clone)]
+pub struct EmitterSettings {
+    pub tenant: String,
+}
+
+const GIB: i64 = 1 << 30;
+
+// === impl ProviderSettings ===
+
+impl ProviderSettings {
+    pub fn parse(map: &HashMap<String, String>) -> Result<Self, Error> {
+        let mut s = Settings::new("provider jetstream", map);
+        let hour = 3600;
+        let settings = Self {
+            nats_url: s.text("nats_url").map(str::to_string),
+            metrics_addr: s.addr("metrics_addr", 9464)?,
+            shards: s.number("shards", 4, 1..=64)?,
+            raw_bytes_max: s.number("raw_bytes_max", GIB, 1 << 20..=1 << 44)?,
+            events_bytes_max: s.number("events_bytes_max", 8 * GIB, 1 << 20..=1 << 44)?,
+            events_age_max: Duration::from_secs(s.number("events_age_max_h", 168, 1..=8760)? * hour),
+            dead_age_max: Duration::from_secs(s.number("dead_age_max_h", 720, 1..=8760)? * hour),
+            replicas: s.number("replicas", 1, 1..=5)?,
+        };
+        s.finish()?;
+        Ok(settings)
+    }
+}
+
+// === impl EngineSettings ===
+
+impl EngineSettings {
+    pub fn parse(target: &str, map: &HashMap<String, String>) -> Result<Self, Error> {
+        let mut s = Settings::new(format!("link to engine {target}"), map);
+        let settings = Self { timeout: s.millis("timeout_ms", 5_000, 100..=60_000)? };
+        s.finish()?;
+        Ok(settings)
+    }
+}
+
+// === impl ConsumerSettings ===
+
+impl ConsumerSettings {
+    pub fn parse(target: &str, map: &HashMap<String, String>) -> Result<Self, Error> {
+        let mut s = Settings::new(format!("link to consumer {target}"), map);
+        let settings = Self {
+            tenant: tenant(&mut s)?,
+            types: s.list("types"),
+            batch_events_max: s.number("batch_events_max", 256, 1..=er_event::limits::BATCH_EVENTS_MAX)?,
+            timeout: s.millis("timeout_ms", 6_000, 100..=60_000)?,
+            attempts_max: s.number("attempts_max", 5, 1..=20)?,
+            backoff: s.millis("backoff_ms", 500, 10..=60_000)?,
+            from_start: s.text("deliver").is_some_and(|value| value == "all"),
+        };
+        s.finish()?;
+        Ok(settings)
+    }
+}
+
+// === impl EmitterSettings ===
+
+impl EmitterSettings {
+    pub fn parse(source: &str, map: &HashMap<String, String>) -> Result<Self, Error> {
+        let mut s = Settings::new(format!("link from emitter {source}"), map);
+        let tenant = tenant(&mut s)?;
+        s.finish()?;
+        Ok(Self { tenant })
+    }
+}
+
+fn tenant(s: &mut Settings<'_>) -> Result<String, Error> {
+    let tenant = s.required("tenant")?;
+    if er_event::keys::valid_tenant(tenant) {
+        Ok(tenant.to_string())
+    } else {
+        Err(Error::Invalid {
+            owner: "link of a consumer".into(),
+            key: "tenant".into(),
+            value: tenant.into(),
+            reason: "not a tenant name (a-z, 0-9 and -, at most 40)".into(),
+        })
+    }
+}

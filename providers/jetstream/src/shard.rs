@@ -1,0 +1,227 @@
+//! One shard of `ER_RAW`: pull, hand to the engine, publish the outcome, acknowledge. In order per tenant.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream::Context;
+use er_event::dead::{read_dead, DeadLetter};
+use er_event::event::split;
+use er_provider_kit::call::{CallError, Caller};
+use metrics::{counter, histogram};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use crate::ack::Delivery;
+use crate::batch::{group, Group};
+use crate::components::{process, ComponentError, Outcome};
+use crate::publish::{now_us, publish_all, Outgoing};
+use crate::pull::{Prefetch, Puller};
+use crate::retry::dead_letter;
+use crate::streams;
+
+/// A raw message is delivered again when nothing was heard of it for this long. More than a call's deadline
+/// and the publish of its outcome.
+const ACK_WAIT: Duration = Duration::from_secs(30);
+const PREFETCH: Prefetch = Prefetch { messages: 64, bytes: 2 << 20 };
+/// After so many failed deliveries the events of a message are tried one by one, to find the one that breaks it.
+const ISOLATE_AFTER: u64 = 6;
+const BACKOFF_MIN: Duration = Duration::from_millis(100);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// An engine that processed something within this time is alive, so that a failing event is the event's fault.
+const ALIVE_WITHIN_US: u64 = 60_000_000;
+
+/// Feeds one shard to the engine.
+#[derive(Clone)]
+pub struct Shard {
+    pub js: Context,
+    pub caller: Caller,
+    pub engine: Arc<str>,
+    pub timeout: Duration,
+    pub index: u32,
+    /// When the engine last processed something, in microseconds; shared by all shards.
+    pub engine_ok_us: Arc<AtomicU64>,
+}
+
+// === impl Shard ===
+
+impl Shard {
+    pub async fn run(self, stop: CancellationToken) {
+        let config =
+            streams::durable(format!("engine-{}", self.index), format!("er.raw.{}.>", self.index), ACK_WAIT, true);
+        let mut puller = Puller::new(self.js.clone(), streams::RAW, config, PREFETCH);
+        loop {
+            let deliveries = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                deliveries = puller.next(PREFETCH.messages) => deliveries,
+            };
+            self.round(deliveries).await;
+        }
+    }
+
+    /// Tenants side by side, each tenant's messages in order.
+    async fn round(&self, deliveries: Vec<Delivery>) {
+        let mut tenants: BTreeMap<String, Vec<Delivery>> = BTreeMap::new();
+        for delivery in deliveries {
+            match streams::tenant_of_raw(delivery.subject()).map(str::to_string) {
+                Some(tenant) => tenants.entry(tenant).or_default().push(delivery),
+                None => {
+                    error!(subject = delivery.subject(), "no tenant in the subject of a raw message");
+                    delivery.retry(BACKOFF_MAX).await;
+                }
+            }
+        }
+        futures::future::join_all(tenants.into_iter().map(|(tenant, deliveries)| self.tenant(tenant, deliveries)))
+            .await;
+    }
+
+    async fn tenant(&self, tenant: String, deliveries: Vec<Delivery>) {
+        // What failed before goes alone, so that it can't take others along.
+        let again = deliveries.iter().any(|delivery| delivery.position().1 > 1);
+        let mut groups = group(deliveries, if again { 1 } else { PREFETCH.messages }).into_iter();
+        while let Some(next) = groups.next() {
+            if let Err(wait) = self.settle(&tenant, next).await {
+                // Order: what comes behind a failed batch waits with it.
+                for behind in groups.by_ref() {
+                    for delivery in behind.deliveries {
+                        delivery.retry(wait).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Brings a group to its outcome, or gives it back to the stream and says how long for.
+    async fn settle(&self, tenant: &str, group: Group) -> Result<(), Duration> {
+        let events = group.events();
+        let received_us = group.deliveries.first().map_or(0, Delivery::received_us);
+        let (first, delivered) = group.deliveries.first().map_or((0, 1), Delivery::position);
+        let last = group.deliveries.last().map_or((0, 1), Delivery::position).0;
+        let id = format!("{}-{first}-{last}", self.index);
+        let started = Instant::now();
+        let result = match std::str::from_utf8(&events) {
+            Ok(text) if delivered > ISOLATE_AFTER => self.isolate(tenant, text, &id, received_us).await,
+            Ok(text) => match self.process(tenant, text).await {
+                Ok(outcome) => self.publish(tenant, outcome, &id, received_us).await,
+                Err(error) => Err(error.to_string()),
+            },
+            Err(error) => Err(format!("raw message {first} is not UTF-8: {error}")),
+        };
+        histogram!("eventrunner_engine_seconds").record(started.elapsed().as_secs_f64());
+        match result {
+            Ok(()) => {
+                for delivery in group.deliveries {
+                    delivery.done().await;
+                }
+                Ok(())
+            }
+            Err(reason) => {
+                let wait = backoff(delivered);
+                warn!(tenant, first, last, delivered, reason, wait_ms = wait.as_millis() as u64, "raw batch goes back");
+                counter!("eventrunner_engine_retries_total").increment(1);
+                for delivery in group.deliveries {
+                    delivery.retry(wait).await;
+                }
+                Err(wait)
+            }
+        }
+    }
+
+    async fn process(&self, tenant: &str, raw: &str) -> Result<Outcome, ComponentError> {
+        let outcome = process(&self.caller, &self.engine, tenant, raw, self.timeout).await?;
+        self.engine_ok_us.store(now_us(), Ordering::Relaxed);
+        Ok(outcome)
+    }
+
+    async fn publish(&self, tenant: &str, outcome: Outcome, id: &str, received_us: u64) -> Result<(), String> {
+        let mut out = Vec::new();
+        let events = split(&outcome.events).map_err(|e| format!("engine's events: {e}"))?.len();
+        if events > 0 {
+            counter!("eventrunner_events_stored_total").increment(events as u64);
+            out.push(Outgoing {
+                subject: streams::events_subject(tenant),
+                message_id: format!("events-{id}"),
+                received_us,
+                headers: vec![(streams::EVENTS_COUNT, events.to_string())],
+                payload: outcome.events.into(),
+            });
+        }
+        if outcome.dead != "[]" {
+            let items = read_dead(&outcome.dead).map_err(|e| format!("engine's dead letters: {e}"))?;
+            for item in items {
+                out.push(dead_letter(
+                    tenant,
+                    received_us,
+                    &DeadLetter {
+                        stage: item.stage.into_owned(),
+                        reason: item.reason.into_owned(),
+                        attempts: 1,
+                        consumer: None,
+                        time_us: i64::try_from(now_us()).unwrap_or(i64::MAX),
+                        event: item.event.to_string(),
+                    },
+                ));
+            }
+        }
+        publish_all(&self.js, out).await.map_err(|e| e.to_string())
+    }
+
+    /// One event a call: the others reach their end, the one that breaks the engine becomes a dead letter.
+    async fn isolate(&self, tenant: &str, raw: &str, id: &str, received_us: u64) -> Result<(), String> {
+        let events = split(raw).map_err(|e| e.to_string())?;
+        let mut broken = Vec::new();
+        for (index, event) in events.iter().enumerate() {
+            match self.process(tenant, &format!("[{event}]")).await {
+                Ok(outcome) => {
+                    self.publish(tenant, outcome, &format!("{id}-{index}"), received_us).await?;
+                }
+                Err(
+                    error @ (ComponentError::Refused { transient: true, .. }
+                    | ComponentError::Call(CallError::NoResponders { .. } | CallError::Lattice(_))),
+                ) => return Err(error.to_string()),
+                Err(error) => broken.push((*event, error.to_string())),
+            }
+        }
+        let alive = now_us().saturating_sub(self.engine_ok_us.load(Ordering::Relaxed)) < ALIVE_WITHIN_US;
+        if !broken.is_empty() && !alive {
+            return Err(format!("the engine has not processed anything for a while: {}", broken[0].1));
+        }
+        let dead = broken
+            .into_iter()
+            .map(|(event, reason)| {
+                dead_letter(
+                    tenant,
+                    received_us,
+                    &DeadLetter {
+                        stage: "engine".into(),
+                        reason,
+                        attempts: u32::try_from(ISOLATE_AFTER).unwrap_or(u32::MAX),
+                        consumer: None,
+                        time_us: i64::try_from(now_us()).unwrap_or(i64::MAX),
+                        event: event.to_string(),
+                    },
+                )
+            })
+            .collect();
+        publish_all(&self.js, dead).await.map_err(|e| e.to_string())
+    }
+}
+
+fn backoff(delivered: u64) -> Duration {
+    let doublings = u32::try_from(delivered.saturating_sub(1).min(6)).unwrap_or(6);
+    (BACKOFF_MIN * 2u32.pow(doublings)).min(BACKOFF_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backs_off_exponentially_up_to_a_ceiling() {
+        assert_eq!(backoff(1), BACKOFF_MIN);
+        assert_eq!(backoff(3), BACKOFF_MIN * 4);
+        assert_eq!(backoff(500), BACKOFF_MAX);
+    }
+}

@@ -1,0 +1,129 @@
+//! The streams: names, subjects, limits. One place, so that every reader and writer agrees.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{pull, AckPolicy, DeliverPolicy};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::{self, Context};
+
+use crate::settings::ProviderSettings;
+
+/// Raw events: durable before anything interprets them, gone when the engine's outcome is durable.
+pub const RAW: &str = "ER_RAW";
+/// Normalized events of all tenants, a subject each.
+pub const EVENTS: &str = "ER_EVENTS";
+/// What reached no other end, with its reason.
+pub const DEAD: &str = "ER_DEAD";
+/// Events that a consumer did not handle, waiting for their next attempt.
+pub const RETRY: &str = "ER_RETRY";
+
+/// Buckets that components may use; any other name is refused.
+pub const BUCKETS: [&str; 2] = ["ER_TENANTS", "ER_KEYS"];
+
+/// Header: when the first event of the message came in, in microseconds since 1970.
+pub const RECEIVED_US: &str = "Er-Received-Us";
+
+/// Header: how many events the message holds.
+pub const EVENTS_COUNT: &str = "Er-Events";
+
+/// How long JetStream remembers message ids. Longer than any redelivery of ours takes to come back.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(600);
+/// Raw messages of one tenant in one shard that may wait for the engine. Past that the tenant gets 429.
+const RAW_MESSAGES_PER_TENANT_MAX: i64 = 20_000;
+
+pub fn raw_subject(shard: u32, tenant: &str) -> String {
+    format!("er.raw.{shard}.{tenant}")
+}
+
+pub fn events_subject(tenant: &str) -> String {
+    format!("er.events.{tenant}")
+}
+
+pub fn dead_subject(tenant: &str) -> String {
+    format!("er.dead.{tenant}")
+}
+
+pub fn retry_subject(tenant: &str, consumer: &str) -> String {
+    format!("er.retry.{tenant}.{consumer}")
+}
+
+/// The tenant of a raw subject.
+pub fn tenant_of_raw(subject: &str) -> Option<&str> {
+    subject.strip_prefix("er.raw.")?.split_once('.').map(|(_, tenant)| tenant)
+}
+
+/// Creates what is missing and brings what is there up to these settings.
+pub async fn ensure(js: &Context, settings: &ProviderSettings) -> anyhow::Result<()> {
+    let base = Config {
+        storage: StorageType::File,
+        num_replicas: settings.replicas,
+        duplicate_window: DUPLICATE_WINDOW,
+        allow_direct: true,
+        ..Config::default()
+    };
+    let streams = [
+        Config {
+            name: RAW.into(),
+            subjects: vec!["er.raw.>".into()],
+            retention: RetentionPolicy::WorkQueue,
+            discard: DiscardPolicy::New,
+            discard_new_per_subject: true,
+            max_messages_per_subject: RAW_MESSAGES_PER_TENANT_MAX,
+            max_bytes: settings.raw_bytes_max,
+            ..base.clone()
+        },
+        Config {
+            name: EVENTS.into(),
+            subjects: vec!["er.events.>".into()],
+            max_age: settings.events_age_max,
+            max_bytes: settings.events_bytes_max,
+            ..base.clone()
+        },
+        Config {
+            name: DEAD.into(),
+            subjects: vec!["er.dead.>".into()],
+            max_age: settings.dead_age_max,
+            ..base.clone()
+        },
+        Config {
+            name: RETRY.into(),
+            subjects: vec!["er.retry.>".into()],
+            retention: RetentionPolicy::WorkQueue,
+            ..base.clone()
+        },
+    ];
+    for config in streams {
+        // An existing stream is brought up to the settings; what JetStream can't change it refuses by name.
+        match js.get_stream(&config.name).await {
+            Ok(_) => js.update_stream(config).await.map(|_| ())?,
+            Err(_) => js.create_stream(config).await.map(|_| ())?,
+        }
+    }
+    for bucket in BUCKETS {
+        if js.get_key_value(bucket).await.is_err() {
+            js.create_key_value(jetstream::kv::Config {
+                bucket: bucket.into(),
+                history: 5,
+                storage: StorageType::File,
+                num_replicas: settings.replicas,
+                ..jetstream::kv::Config::default()
+            })
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+/// A durable pull consumer as all workers use it.
+pub fn durable(name: String, filter: String, ack_wait: Duration, from_start: bool) -> pull::Config {
+    pull::Config {
+        durable_name: Some(name),
+        filter_subject: filter,
+        ack_policy: AckPolicy::Explicit,
+        ack_wait,
+        max_ack_pending: 512,
+        max_deliver: -1,
+        deliver_policy: if from_start { DeliverPolicy::All } else { DeliverPolicy::New },
+        ..pull::Config::default()
+    }
+}

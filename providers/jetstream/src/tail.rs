@@ -1,0 +1,168 @@
+//! `tail`: a tenant's stream as it grows, and its dead letters.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use async_nats::jetstream::consumer::{pull, AckPolicy, DeliverPolicy, ReplayPolicy};
+use er_event::event::{parse_batch, type_matches, BatchWriter};
+use futures::StreamExt as _;
+use wasmcloud_provider_sdk::Context;
+
+use crate::bindings::eventrunner::platform::types::{Fault, FaultCode};
+use crate::bindings::exports::eventrunner::platform::tail::{Handler, Page};
+use crate::fault::{fault, unavailable};
+use crate::provider::Jetstream;
+use crate::streams;
+
+const WAIT_MAX: Duration = Duration::from_secs(20);
+/// Messages of a page at most, beside the limits of a batch.
+const MESSAGES_MAX: usize = 64;
+const DEAD_LIMIT_MAX: u32 = 1_000;
+
+impl Handler<Option<Context>> for Jetstream {
+    async fn read(
+        &self,
+        cx: Option<Context>,
+        tenant: String,
+        after: Option<u64>,
+        types: Vec<String>,
+        wait_ms: u32,
+    ) -> anyhow::Result<Result<Page, Fault>> {
+        if let Err(refusal) = self.check_link(cx.as_ref(), "tail").await {
+            return Ok(Err(refusal));
+        }
+        let wait = Duration::from_millis(wait_ms.into()).min(WAIT_MAX);
+        Ok(self
+            .read_tail(&tenant, after, &types, wait)
+            .await
+            .map_err(|e| unavailable("the tenant's stream can't be read", &format!("{e:#}"))))
+    }
+
+    async fn dead_letters(
+        &self,
+        cx: Option<Context>,
+        tenant: String,
+        after: u64,
+        limit: u32,
+    ) -> anyhow::Result<Result<String, Fault>> {
+        if let Err(refusal) = self.check_link(cx.as_ref(), "tail").await {
+            return Ok(Err(refusal));
+        }
+        if limit == 0 {
+            return Ok(Err(fault(FaultCode::Invalid, "limit must be from 1 to 1,000")));
+        }
+        Ok(self
+            .read_dead_letters(&tenant, after, limit.min(DEAD_LIMIT_MAX) as usize)
+            .await
+            .map_err(|e| unavailable("dead letters can't be read", &format!("{e:#}"))))
+    }
+}
+
+impl Jetstream {
+    async fn read_tail(
+        &self,
+        tenant: &str,
+        after: Option<u64>,
+        types: &[String],
+        wait: Duration,
+    ) -> anyhow::Result<Page> {
+        let parts = self.parts().await?;
+        let mut stream = parts.js.get_stream(streams::EVENTS).await?;
+        let last = stream.info().await?.state.last_sequence;
+        let mut next = after.unwrap_or(last);
+        let started = Instant::now();
+        let mut page = BatchWriter::new();
+        let mut consumer = None;
+        while page.is_empty() {
+            let left = wait.saturating_sub(started.elapsed());
+            if left.is_zero() {
+                break;
+            }
+            let consumer = match &consumer {
+                Some(consumer) => consumer,
+                None => consumer.insert(
+                    stream
+                        .create_consumer(pull::Config {
+                            filter_subject: streams::events_subject(tenant),
+                            ack_policy: AckPolicy::None,
+                            replay_policy: ReplayPolicy::Instant,
+                            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: next + 1 },
+                            memory_storage: true,
+                            num_replicas: 1,
+                            inactive_threshold: WAIT_MAX + Duration::from_secs(5),
+                            ..pull::Config::default()
+                        })
+                        .await?,
+                ),
+            };
+            // A short batch is answered as soon as one message is there.
+            let mut messages = consumer.batch().max_messages(1).expires(left).messages().await?;
+            let mut taken = Vec::new();
+            while let Some(message) = messages.next().await {
+                taken.push(message.map_err(|e| anyhow::anyhow!(e))?);
+            }
+            if !taken.is_empty() {
+                let mut rest = consumer.fetch().max_messages(MESSAGES_MAX).messages().await?;
+                while let Some(message) = rest.next().await {
+                    taken.push(message.map_err(|e| anyhow::anyhow!(e))?);
+                }
+            }
+            for message in taken {
+                let text = std::str::from_utf8(&message.payload)?;
+                if !page.is_empty() && !page.fits(text.len()) {
+                    break;
+                }
+                next = message.info().map_err(|e| anyhow::anyhow!(e))?.stream_sequence;
+                for event in parse_batch(text)? {
+                    if types.is_empty() || types.iter().any(|filter| type_matches(filter, &event.event_type)) {
+                        page.push(event.raw);
+                    }
+                }
+            }
+        }
+        if let Some(consumer) = consumer {
+            // It would expire by itself; asked to go, it goes now.
+            let _ = stream.delete_consumer(&consumer.cached_info().name).await;
+        }
+        Ok(Page { events: page.finish(), next })
+    }
+
+    async fn read_dead_letters(&self, tenant: &str, after: u64, limit: usize) -> anyhow::Result<String> {
+        use async_nats::jetstream::stream::DirectGetErrorKind;
+        let parts = self.parts().await?;
+        let stream = parts.js.get_stream(streams::DEAD).await?;
+        let subject = streams::dead_subject(tenant);
+        let mut items = String::new();
+        let (mut count, mut next, mut bytes) = (0, after, 0);
+        let mut more = false;
+        loop {
+            let message = match stream.direct_get_next_for_subject(subject.clone(), Some(next + 1)).await {
+                Ok(message) => message,
+                Err(error) if error.kind() == DirectGetErrorKind::NotFound => break,
+                Err(error) => return Err(error.into()),
+            };
+            let sequence: u64 = message
+                .headers
+                .as_ref()
+                .and_then(|headers| headers.get("Nats-Sequence"))
+                .and_then(|value| value.as_str().parse().ok())
+                .context("JetStream answered without a position")?;
+            let text = std::str::from_utf8(&message.payload)?;
+            bytes += text.len();
+            if count == limit || (count > 0 && bytes > er_event::limits::BATCH_BYTES_MAX) {
+                more = true;
+                break;
+            }
+            // The letter is a JSON object: its stream position goes in as the first member.
+            let body = text.trim().trim_start_matches('{');
+            if count > 0 {
+                items.push(',');
+            }
+            items.push_str(&format!("{{\"seq\":{},{body}", sequence));
+            next = sequence;
+            count += 1;
+        }
+        let next = if more { next.to_string() } else { "null".into() };
+        Ok(format!("{{\"items\":[{items}],\"next\":{next}}}"))
+    }
+}
