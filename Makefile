@@ -1,0 +1,38 @@
+# Each target is a script: read it there, or run it directly.
+.DEFAULT_GOAL := help
+.PHONY: help setup build up down demo test lint bench wash clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Bring in what this machine lacks (into ~/.cache/eventrunner, nothing system-wide)
+	@scripts/setup
+
+build: ## Build the components, the providers, the lattice and the er command line
+	@scripts/setup rust nats wasm
+	@scripts/build-components
+	@scripts/build-providers
+
+up: ## Build what changed and start EventRunner, with everything embedded
+	@scripts/up
+
+down: ## Stop all of it; what was stored stays in var/
+	@scripts/down
+
+demo: ## Start it, send real events through it, show where they went, leave it running
+	@scripts/demo
+
+test: ## Run every test, end-to-end ones included
+	@scripts/test
+
+lint: ## Check format, lints, dependency policy and scripts
+	@scripts/lint
+
+bench: ## Measure rates and where each microsecond goes
+	@scripts/bench
+
+wash: ## Build wasmCloud's own command line (16 minutes, once)
+	@scripts/setup wash
+
+clean: down ## Stop it and remove all it stored (var/) and built here (build/); the cache stays
+	rm -rf var build

@@ -1,0 +1,110 @@
+//! The processes a lattice consists of, and how each is started.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::plan::Plan;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Role {
+    Platform,
+    Tenant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Nats,
+    Wadm,
+    Host(Role),
+}
+
+/// Stopped from first to last. wadm goes first, or it would start elsewhere what the hosts stop;
+/// the platform drains while tenants' components still answer it; NATS carries all of that.
+pub const STOP_ORDER: [Part; 4] = [Part::Wadm, Part::Host(Role::Platform), Part::Host(Role::Tenant), Part::Nats];
+
+// === impl Role ===
+
+impl Role {
+    pub const ALL: [Self; 2] = [Self::Platform, Self::Tenant];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Platform => "platform",
+            Self::Tenant => "tenant",
+        }
+    }
+}
+
+// === impl Part ===
+
+impl Part {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nats => "nats",
+            Self::Wadm => "wadm",
+            Self::Host(role) => role.name(),
+        }
+    }
+
+    /// How long a part may take to end by itself before it is killed.
+    pub fn stop_within(self) -> Duration {
+        match self {
+            Self::Wadm => Duration::from_secs(3),
+            Self::Host(_) => Duration::from_secs(15),
+            Self::Nats => Duration::from_secs(10),
+        }
+    }
+
+    pub fn command(self, plan: &Plan) -> Command {
+        let mut command = Command::new(&plan.executable);
+        // glibc gives every thread an arena of its own; two are enough and save tens of megabytes.
+        command.env("MALLOC_ARENA_MAX", "2");
+        // A host captures a backtrace for every failed request otherwise, which costs milliseconds.
+        command.env("RUST_LIB_BACKTRACE", "0");
+        match self {
+            Self::Nats => {
+                // Collect garbage before growing past this: NATS shares the machine.
+                command.env("GOMEMLIMIT", "192MiB");
+                command.arg("exec-child").arg("--");
+                command.arg(&plan.args.nats_server);
+                command.arg("-c").arg(plan.nats_conf());
+            }
+            Self::Wadm => {
+                command.arg("wadm");
+                command.arg("--dir").arg(&plan.dir);
+                command.arg("--nats-url").arg(plan.nats_url());
+                command.arg("--api-prefix").arg(&plan.args.wadm_api_prefix);
+            }
+            Self::Host(role) => {
+                command.env("TMPDIR", plan.scratch(role));
+                command.arg("host");
+                command.arg("--dir").arg(&plan.dir);
+                command.arg("--role").arg(role.name());
+                command.arg("--key").arg(plan.host_key(role));
+                command.arg("--nats-url").arg(plan.nats_url());
+                command.arg("--lattice").arg(&plan.args.lattice);
+                command.arg("--ctl-prefix").arg(&plan.args.host_ctl_prefix);
+                let numbers = [
+                    ("--execution-max-secs", plan.execution_max(role).as_secs()),
+                    ("--memory-max-mib", plan.memory_max_mib(role).into()),
+                    ("--instances-max", plan.args.instances_max.into()),
+                    ("--rpc-timeout-ms", plan.args.rpc_timeout_ms),
+                ];
+                for (flag, value) in numbers {
+                    command.arg(flag).arg(value.to_string());
+                }
+            }
+        }
+        command
+    }
+
+    /// Files that must be gone before the part starts again.
+    pub fn stale(self, plan: &Plan) -> Option<PathBuf> {
+        match self {
+            // A host takes an unpacked provider it finds for the right one, however old it is.
+            Self::Host(role) => Some(plan.scratch(role)),
+            Self::Nats | Self::Wadm => None,
+        }
+    }
+}

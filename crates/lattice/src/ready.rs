@@ -1,0 +1,65 @@
+//! Probes: each returns once its part answers, or with an error that names the log to read.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::time::{sleep, timeout, Instant};
+
+use crate::part::{Part, Role};
+use crate::plan::Plan;
+
+const PROBE_EVERY: Duration = Duration::from_millis(50);
+
+/// Connects to NATS and keeps reconnecting, whatever happens to the server later.
+pub async fn nats(plan: &Plan) -> anyhow::Result<async_nats::Client> {
+    let url = plan.nats_url();
+    let deadline = Instant::now() + Duration::from_secs(15);
+    loop {
+        let connecting = async_nats::ConnectOptions::new()
+            .name("er-lattice supervisor")
+            // Quick to be back: what it has to say after NATS died is what heals the lattice.
+            .reconnect_delay_callback(|_| Duration::from_millis(100))
+            .request_timeout(Some(Duration::from_secs(2)))
+            .connect(&url)
+            .await;
+        match connecting {
+            Ok(client) => return Ok(client),
+            Err(error) if Instant::now() > deadline => {
+                return Err(error).with_context(|| late(plan, Part::Nats));
+            }
+            Err(_) => sleep(PROBE_EVERY).await,
+        }
+    }
+}
+
+pub async fn wadm(plan: &Plan, client: &async_nats::Client) -> anyhow::Result<()> {
+    let subject = format!("{}.{}.model.get", plan.args.wadm_api_prefix, plan.args.lattice);
+    until_answered(client, subject, Duration::from_secs(20)).await.with_context(|| late(plan, Part::Wadm))
+}
+
+pub async fn host(plan: &Plan, client: &async_nats::Client, role: Role, host_id: &str) -> anyhow::Result<()> {
+    let subject = format!("{}.v1.{}.host.get.{host_id}", plan.args.host_ctl_prefix, plan.args.lattice);
+    until_answered(client, subject, Duration::from_secs(30)).await.with_context(|| late(plan, Part::Host(role)))
+}
+
+async fn until_answered(client: &async_nats::Client, subject: String, within: Duration) -> anyhow::Result<()> {
+    timeout(within, async {
+        while client.request(subject.clone(), "".into()).await.is_err() {
+            sleep(PROBE_EVERY).await;
+        }
+    })
+    .await
+    .with_context(|| format!("no answer within {} s", within.as_secs()))
+}
+
+fn late(plan: &Plan, part: Part) -> String {
+    let log = plan.log(part.name());
+    let tail = std::fs::read_to_string(&log).unwrap_or_default();
+    let from = tail.trim_end().rmatch_indices('\n').nth(4).map_or(0, |(at, _)| at + 1);
+    format!(
+        "{} does not answer; the end of {}:\n{}\n",
+        part.name(),
+        log.display(),
+        tail.get(from..).unwrap_or_default().trim_end()
+    )
+}
