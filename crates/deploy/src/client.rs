@@ -94,7 +94,6 @@ impl Client {
     }
 
     /// A request to ingest that is built by the caller: path, method, authentication.
-    #[must_use]
     pub fn raw(&self, method: reqwest::Method, url: &str) -> reqwest::RequestBuilder {
         self.http.request(method, url)
     }

@@ -9,7 +9,7 @@ use er_event::event::{parse_batch, type_matches, BatchWriter, EventRef};
 use er_provider_kit::call::{CallError, Caller};
 use metrics::{counter, histogram};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::ack::Delivery;
 use crate::components::{handle, ComponentError};
@@ -148,6 +148,7 @@ impl Consumer {
                 None
             }
             Err(away) => {
+                debug!(consumer = &*self.id, reason = away.0, "batch waits");
                 for delivery in group {
                     delivery.retry(AWAY_WAIT).await;
                 }
