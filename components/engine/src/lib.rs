@@ -17,10 +17,10 @@ struct Engine;
 
 impl Guest for Engine {
     fn process(tenant: String, raw: String) -> Result<Outcome, Fault> {
-        let outcome = steps::run(raw, |raw| normalizer::normalize(&tenant, raw))?;
-        if outcome.events != steps::NO_EVENTS {
-            event_store::put(&tenant, &outcome.events)?;
+        let ends = steps::run(raw, |raw| normalizer::normalize(&tenant, raw))?;
+        if ends.events != steps::NO_EVENTS {
+            event_store::put(&tenant, &ends.events)?;
         }
-        Ok(outcome)
+        Ok(Outcome { events: (!ends.unchanged).then_some(ends.events), dead: ends.dead })
     }
 }

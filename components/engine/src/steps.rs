@@ -11,7 +11,15 @@ use memchr::memmem;
 
 use crate::bindings::eventrunner::platform::normalizer::Normalized;
 use crate::bindings::eventrunner::platform::types::{Fault, FaultCode};
-use crate::bindings::exports::eventrunner::platform::processor::Outcome;
+
+/// What became of a batch.
+#[derive(Debug)]
+pub struct Ends {
+    pub events: String,
+    /// `events` is the text that came.
+    pub unchanged: bool,
+    pub dead: String,
+}
 
 /// A batch of none.
 pub const NO_EVENTS: &str = "[]";
@@ -37,16 +45,16 @@ struct Dead<'a> {
 }
 
 /// Everything up to the store. A batch in which nothing changes comes back as the text it was.
-pub fn run(raw: String, normalize: impl FnOnce(&str) -> Result<Normalized, Fault>) -> Result<Outcome, Fault> {
+pub fn run(raw: String, normalize: impl FnOnce(&str) -> Result<Normalized, Fault>) -> Result<Ends, Fault> {
     let steps = plan(&raw)?;
     let sent = steps.iter().filter(|step| matches!(step, Step::Normalize(_))).count();
     if sent == 0 {
         let unchanged = steps.iter().all(|step| matches!(step, Step::Keep(_)));
-        return Ok(if unchanged { verbatim(raw) } else { assemble(steps, &[], &[]) });
+        return Ok(if unchanged { all_of(raw, true) } else { assemble(steps, &[], &[]) });
     }
     let normalized = if sent == steps.len() { normalize(&raw)? } else { normalize(&only_raw(&steps))? };
     if sent == steps.len() && normalized.rejected.is_empty() {
-        return Ok(verbatim(normalized.events));
+        return Ok(all_of(normalized.events, false));
     }
     let results = split(&normalized.events).map_err(|cause| defect(&cause.to_string()))?;
     if results.len() + normalized.rejected.len() != sent {
@@ -104,7 +112,7 @@ fn hop(event: &EventRef<'_>) -> u32 {
 }
 
 /// `reasons` has one place for each event that was normalized: why it was rejected, or none when it is the next of `results`.
-fn assemble<'a>(steps: Vec<Step<'a>>, results: &[&'a str], reasons: &[Option<&'a str>]) -> Outcome {
+fn assemble<'a>(steps: Vec<Step<'a>>, results: &[&'a str], reasons: &[Option<&'a str>]) -> Ends {
     let mut events = BatchWriter::new();
     let mut dead = Vec::new();
     let mut results = results.iter();
@@ -120,11 +128,11 @@ fn assemble<'a>(steps: Vec<Step<'a>>, results: &[&'a str], reasons: &[Option<&'a
         }
     }
     let dead: Vec<_> = dead.iter().map(|end| (end.stage, &*end.reason, end.event)).collect();
-    Outcome { events: events.finish(), dead: dead_json(&dead) }
+    Ends { events: events.finish(), unchanged: false, dead: dead_json(&dead) }
 }
 
-fn verbatim(events: String) -> Outcome {
-    Outcome { events, dead: NO_EVENTS.to_owned() }
+fn all_of(events: String, unchanged: bool) -> Ends {
+    Ends { events, unchanged, dead: NO_EVENTS.to_owned() }
 }
 
 fn defect(what: &str) -> Fault {

@@ -110,6 +110,18 @@ impl<'a> Decoder<'a> {
         std::str::from_utf8(text).map_err(|_| Malformed("UTF-8"))
     }
 
+    /// An `option<string>`.
+    ///
+    /// # Errors
+    /// [`Malformed`] for anything else.
+    pub fn optional_string(&mut self) -> Result<Option<&'a str>, Malformed> {
+        match self.byte()? {
+            0 => Ok(None),
+            1 => self.string().map(Some),
+            _ => Err(Malformed("an option")),
+        }
+    }
+
     /// An `option<u32>`.
     ///
     /// # Errors

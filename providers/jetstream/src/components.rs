@@ -11,7 +11,8 @@ const CONSUMER: &str = "eventrunner:platform/consumer@0.1.0";
 /// What `processor.process` made of a batch.
 #[derive(Debug)]
 pub struct Outcome {
-    pub events: String,
+    /// None: the batch as it was given.
+    pub events: Option<String>,
     pub dead: String,
 }
 
@@ -55,7 +56,10 @@ pub async fn process(
     let answer = caller.call(engine, PROCESSOR, "process", params, deadline).await?;
     let mut answer = Decoder::new(&answer);
     if answer.is_ok()? {
-        return Ok(Outcome { events: answer.string()?.to_string(), dead: answer.string()?.to_string() });
+        return Ok(Outcome {
+            events: answer.optional_string()?.map(str::to_string),
+            dead: answer.string()?.to_string(),
+        });
     }
     let code = answer.byte()?;
     Err(ComponentError::Refused {

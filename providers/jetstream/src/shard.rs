@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::Context;
+use bytes::Bytes;
 use er_event::dead::{read_dead, DeadLetter};
 use er_event::event::split;
 use er_provider_kit::call::{CallError, Caller};
@@ -104,7 +105,7 @@ impl Shard {
         let result = match std::str::from_utf8(&events) {
             Ok(text) if delivered > ISOLATE_AFTER => self.isolate(tenant, text, &id, received_us).await,
             Ok(text) => match self.process(tenant, text).await {
-                Ok(outcome) => self.publish(tenant, outcome, &id, received_us).await,
+                Ok(outcome) => self.publish(tenant, &events, outcome, &id, received_us).await,
                 Err(error) => Err(error.to_string()),
             },
             Err(error) => Err(format!("raw message {first} is not UTF-8: {error}")),
@@ -135,9 +136,19 @@ impl Shard {
         Ok(outcome)
     }
 
-    async fn publish(&self, tenant: &str, outcome: Outcome, id: &str, received_us: u64) -> Result<(), String> {
+    /// Publishes the outcome of the batch `raw`.
+    async fn publish(
+        &self,
+        tenant: &str,
+        raw: &Bytes,
+        outcome: Outcome,
+        id: &str,
+        received_us: u64,
+    ) -> Result<(), String> {
         let mut out = Vec::new();
-        let events = split(&outcome.events).map_err(|e| format!("engine's events: {e}"))?.len();
+        let payload = outcome.events.map_or_else(|| raw.clone(), Bytes::from);
+        let text = std::str::from_utf8(&payload).map_err(|e| e.to_string())?;
+        let events = split(text).map_err(|e| format!("engine's events: {e}"))?.len();
         if events > 0 {
             counter!("eventrunner_events_stored_total").increment(events as u64);
             out.push(Outgoing {
@@ -145,7 +156,7 @@ impl Shard {
                 message_id: format!("events-{id}"),
                 received_us,
                 headers: vec![(streams::EVENTS_COUNT, events.to_string())],
-                payload: outcome.events.into(),
+                payload,
             });
         }
         if outcome.dead != "[]" {
@@ -173,9 +184,10 @@ impl Shard {
         let events = split(raw).map_err(|e| e.to_string())?;
         let mut broken = Vec::new();
         for (index, event) in events.iter().enumerate() {
-            match self.process(tenant, &format!("[{event}]")).await {
+            let alone = format!("[{event}]");
+            match self.process(tenant, &alone).await {
                 Ok(outcome) => {
-                    self.publish(tenant, outcome, &format!("{id}-{index}"), received_us).await?;
+                    self.publish(tenant, &alone.into(), outcome, &format!("{id}-{index}"), received_us).await?;
                 }
                 Err(
                     error @ (ComponentError::Refused { transient: true, .. }
