@@ -113,21 +113,30 @@ impl Apps {
     }
 }
 
+/// One line: which parts are not there yet, and how many links. A part that says more than that it is being scaled
+/// is quoted.
 fn missing(status: &Status) -> String {
-    let mut waiting: Vec<String> = status
-        .scalers
-        .iter()
-        .filter(|scaler| scaler.info.status_type != StatusType::Deployed)
-        .map(|scaler| {
-            let said = scaler.info.message.trim();
-            let said = if said.is_empty() { String::new() } else { format!(" ({said})") };
-            format!("{}{said}", scaler.name)
+    let waiting = |link: bool| {
+        status
+            .scalers
+            .iter()
+            .filter(move |scaler| scaler.info.status_type != StatusType::Deployed && scaler.name.contains("->") == link)
+    };
+    let mut parts: Vec<String> = waiting(false)
+        .map(|scaler| match scaler.info.status_type {
+            StatusType::Reconciling => scaler.name.clone(),
+            _ => format!("{} ({:?}: {})", scaler.name, scaler.info.status_type, scaler.info.message.trim()),
         })
         .collect();
-    waiting.sort_unstable();
-    if waiting.is_empty() {
+    parts.sort_unstable();
+    parts.dedup();
+    let links = waiting(true).count();
+    if links > 0 {
+        parts.push(format!("{links} links"));
+    }
+    if parts.is_empty() {
         status.info.message.clone()
     } else {
-        format!("waiting for {}", waiting.join(", "))
+        format!("waiting for {}", parts.join(", "))
     }
 }

@@ -144,7 +144,7 @@ impl Jetstream {
             let sequence: u64 = message
                 .headers
                 .as_ref()
-                .and_then(|headers| headers.get("Nats-Sequence"))
+                .and_then(|headers| headers.get_last(async_nats::header::NATS_SEQUENCE))
                 .and_then(|value| value.as_str().parse().ok())
                 .context("JetStream answered without a position")?;
             let text = std::str::from_utf8(&message.payload)?;

@@ -1,0 +1,74 @@
+//! `event-store`: the interface, call by call.
+
+use wasmcloud_provider_sdk::Context;
+
+use crate::bindings::eventrunner::platform::types::Fault;
+use crate::bindings::exports::eventrunner::platform::event_store::{Filter, Handler, Page};
+use crate::provider::Local;
+use crate::store;
+
+const INTERFACE: &str = "event-store";
+
+impl Handler<Option<Context>> for Local {
+    async fn put(&self, cx: Option<Context>, tenant: String, events: String) -> anyhow::Result<Result<(), Fault>> {
+        Ok(self.put_events(cx.as_ref(), &tenant, &events).await)
+    }
+
+    async fn get(
+        &self,
+        cx: Option<Context>,
+        tenant: String,
+        source: String,
+        id: String,
+    ) -> anyhow::Result<Result<Option<String>, Fault>> {
+        Ok(self.get_event(cx.as_ref(), &tenant, &source, &id).await)
+    }
+
+    async fn query(
+        &self,
+        cx: Option<Context>,
+        tenant: String,
+        filter: Filter,
+        cursor: Option<String>,
+        limit: u32,
+    ) -> anyhow::Result<Result<Page, Fault>> {
+        Ok(self.query_events(cx.as_ref(), &tenant, filter, cursor, limit).await)
+    }
+}
+
+impl Local {
+    async fn put_events(&self, cx: Option<&Context>, tenant: &str, events: &str) -> Result<(), Fault> {
+        self.check_link(cx, INTERFACE).await?;
+        Ok(self.store()?.put(tenant, events).await?)
+    }
+
+    async fn get_event(
+        &self,
+        cx: Option<&Context>,
+        tenant: &str,
+        source: &str,
+        id: &str,
+    ) -> Result<Option<String>, Fault> {
+        self.check_link(cx, INTERFACE).await?;
+        Ok(self.store()?.get(tenant, source, id).await?)
+    }
+
+    async fn query_events(
+        &self,
+        cx: Option<&Context>,
+        tenant: &str,
+        filter: Filter,
+        cursor: Option<String>,
+        limit: u32,
+    ) -> Result<Page, Fault> {
+        self.check_link(cx, INTERFACE).await?;
+        let filter = store::Filter {
+            since_us: store::time("since", filter.since.as_deref())?,
+            until_us: store::time("until", filter.until.as_deref())?,
+            event_type: filter.event_type,
+            source: filter.source,
+        };
+        let page = self.store()?.query(tenant, filter, cursor, limit).await?;
+        Ok(Page { events: page.events, cursor: page.cursor })
+    }
+}

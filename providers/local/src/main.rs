@@ -1,0 +1,19 @@
+//! The local provider: the event store embedded in one process, for a machine without Scylla. Only the link differs
+//! from production.
+
+mod bindings;
+mod event_store;
+mod fault;
+mod provider;
+mod settings;
+mod store;
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> anyhow::Result<()> {
+    er_provider_kit::init_tracing();
+    let provider = provider::Local::default();
+    er_provider_kit::run(provider, "er-provider-local", |client, provider| async move {
+        bindings::serve(&client, provider).await
+    })
+    .await
+}

@@ -1,0 +1,92 @@
+//! The provider as the lattice sees it: configuration, links, health, shutdown.
+
+use std::sync::{Arc, OnceLock};
+
+use anyhow::Context as _;
+use tracing::{error, info};
+use wasmcloud_provider_sdk::{
+    get_connection, Context, HealthCheckRequest, HealthCheckResponse, Provider, ProviderInitConfig,
+};
+
+use crate::bindings::eventrunner::platform::types::{Fault, FaultCode};
+use crate::fault::fault;
+use crate::settings::ProviderSettings;
+use crate::store::{system_clock, Error, Options, Store};
+
+/// Where the event store lies in the data directory.
+const EVENTS_DIR: &str = "events";
+
+/// The provider; a clone is a handle to the same one.
+#[derive(Clone, Default)]
+pub struct Local {
+    store: Arc<OnceLock<Store>>,
+}
+
+// === impl Local ===
+
+impl Local {
+    pub fn store(&self) -> Result<&Store, Error> {
+        self.store.get().ok_or(Error::Closed)
+    }
+
+    /// Whether the caller has a link to this interface.
+    pub async fn check_link(&self, cx: Option<&Context>, interface: &str) -> Result<(), Fault> {
+        let source = cx.and_then(|cx| cx.component.as_deref()).unwrap_or_default();
+        let links = get_connection().target_links.read().await;
+        let linked = links.get(source).is_some_and(|link| link.interfaces.iter().any(|name| name == interface));
+        if linked {
+            Ok(())
+        } else {
+            Err(fault(
+                FaultCode::Denied,
+                format!("`{source}` has no link to `{interface}` of the local provider"),
+                None,
+            ))
+        }
+    }
+}
+
+impl Provider for Local {
+    async fn init(&self, config: impl ProviderInitConfig) -> anyhow::Result<()> {
+        let settings = ProviderSettings::parse(config.get_config())?;
+        info!(?settings, "starting");
+        er_provider_kit::metrics::serve(settings.metrics_addr)
+            .with_context(|| format!("serving metrics on {}", settings.metrics_addr))?;
+        let options = Options {
+            dir: settings.data_dir.join(EVENTS_DIR),
+            retention: settings.retention,
+            cache_bytes: settings.cache_bytes,
+            clock: system_clock(),
+        };
+        let store = tokio::task::spawn_blocking(move || Store::open(options)).await??;
+        watch(store.clone());
+        // Set once: the SDK initializes a provider once.
+        let _ = self.store.set(store);
+        Ok(())
+    }
+
+    async fn health_request(&self, _: &HealthCheckRequest) -> anyhow::Result<HealthCheckResponse> {
+        let healthy = self.store().is_ok_and(Store::is_open);
+        Ok(HealthCheckResponse { healthy, message: (!healthy).then(|| Error::Closed.to_string()) })
+    }
+
+    async fn shutdown(&self) -> anyhow::Result<()> {
+        if let Ok(store) = self.store() {
+            store.close().await;
+            info!("the event store is closed");
+        }
+        Ok(())
+    }
+}
+
+/// After a failed write or sync nobody knows what the disk holds, until the journal is read anew. The host starts a
+/// provider again that ended.
+fn watch(store: Store) {
+    tokio::spawn(async move {
+        store.ended().await;
+        if store.has_failed() {
+            error!("the event store failed; this process ends so that the host starts another that recovers");
+            std::process::exit(1);
+        }
+    });
+}
