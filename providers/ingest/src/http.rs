@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{header, HeaderMap, HeaderValue, Request, StatusCode};
+use axum::http::{header, request::Parts, HeaderMap, HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::Router;
@@ -29,6 +29,9 @@ use crate::edge::{Edge, Publish};
 /// A client that sends its headers, or its body, slower than this is let go.
 const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// What is read of a body that was refused already.
+const DISCARD_BYTES_MAX: usize = 16 * BODY_BYTES_MAX;
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// Serves until `stop`, then lets requests under way finish.
@@ -86,17 +89,20 @@ pub async fn serve(listener: TcpListener, edge: Arc<Edge>, connections_max: usiz
 
 async fn publish(State(edge): State<Arc<Edge>>, request: Request<Body>) -> Response {
     let started = std::time::Instant::now();
-    let response = match take(&edge, request).await {
+    let (parts, mut body) = request.into_parts();
+    let response = match take(&edge, &parts, &mut body).await {
         Ok(ids) => accepted(&ids),
-        Err(problem) => refuse(&problem),
+        Err(problem) => {
+            discard(&mut body).await;
+            refuse(&problem)
+        }
     };
     histogram!("eventrunner_ingest_request_seconds").record(started.elapsed().as_secs_f64());
     counter!("eventrunner_ingest_requests_total", "status" => response.status().as_u16().to_string()).increment(1);
     response
 }
 
-async fn take(edge: &Edge, request: Request<Body>) -> Result<Vec<String>, Problem> {
-    let (parts, body) = request.into_parts();
+async fn take(edge: &Edge, parts: &Parts, body: &mut Body) -> Result<Vec<String>, Problem> {
     let principal = edge.authorize(api_key(&parts.headers)).await?;
     let length = text(&parts.headers, header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
     if length.is_some_and(|length| length > BODY_BYTES_MAX) {
@@ -112,6 +118,22 @@ async fn take(edge: &Edge, request: Request<Body>) -> Result<Vec<String>, Proble
     let mut publish = Publish { body, query: parts.uri.query().map(str::to_string), ..Publish::default() };
     read_headers(&parts.headers, &mut publish)?;
     edge.publish(&principal, publish).await
+}
+
+/// Reads what is left of a refused body and forgets it, up to a limit: a client that is still writing when the
+/// connection closes sees a broken pipe instead of the answer.
+async fn discard(body: &mut Body) {
+    let rest = async {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+            if bytes > DISCARD_BYTES_MAX {
+                break;
+            }
+        }
+    };
+    // Too slow: it gets the answer it will read or not.
+    let _ = tokio::time::timeout(DISCARD_TIMEOUT, rest).await;
 }
 
 /// Sorts the headers into what the component decides on: the content type, `ce-` attributes, and those
@@ -145,7 +167,8 @@ fn read_headers(headers: &HeaderMap, publish: &mut Publish) -> Result<(), Proble
         return Err(Problem::new(
             Kind::HeaderInvalid,
             format!("the headers have {bytes} bytes; at most {HEADERS_BYTES_MAX} are taken"),
-        ));
+        )
+        .mend("Move what is large from headers into the body, or use structured mode."));
     }
     Ok(())
 }
@@ -163,7 +186,7 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
-async fn read(mut body: Body) -> Result<Bytes, Problem> {
+async fn read(body: &mut Body) -> Result<Bytes, Problem> {
     let mut whole = BytesMut::new();
     let mut first: Option<Bytes> = None;
     while let Some(frame) = body.frame().await {

@@ -1,0 +1,241 @@
+//! The events of every bench: 600 bytes each, GitHub webhooks in shape, rendered once and then only stamped.
+
+use std::collections::HashSet;
+
+use anyhow::Context as _;
+
+pub const EVENT_BYTES: usize = 600;
+
+/// What comes before the number in an event's id: together they look like the UUIDs that GitHub sends.
+const ID_PREFIX: &str = "0197c0de-0000-7000-8000-";
+const ID_DIGITS: usize = 12;
+const ID_ZERO: &str = "000000000000";
+const TIME_ZERO: &str = "0000-00-00T00:00:00.000000Z";
+/// Free text that fills an event up to its size.
+const FILLER: &str = "Steps: open the settings of the repository, switch the default branch, and reload the page \
+twice. Expected is the list of branches in the order of their last commits; found is an empty list until the cache \
+expires after ten minutes. It happens in Firefox and in Chromium alike, signed in or not, and the console shows a 304.";
+
+/// Type, subject, and data with a hole for the filler. None of them is worth an alert to the sample consumer, which
+/// looks into the data of `push` and `workflow_run` all the same: an alert would be one event more than was sent.
+const KINDS: [(&str, &str, &str); 6] = [
+    (
+        "com.github.issues.opened",
+        "1347",
+        r#"{"action":"opened","issue":{"number":1347,"title":"Liste des branches: état périmé","state":"open","user":{"login":"octocat","id":583231},"labels":["bug","cache"],"body":"{}"},"repository":{"id":1296269,"full_name":"octo-org/app"}}"#,
+    ),
+    (
+        "com.github.push",
+        "refs/heads/main",
+        r#"{"ref":"refs/heads/main","forced":false,"compare":"https://github.com/octo-org/app/compare/6113728f27ae...0d1a26e67d8f","repository":{"id":1296269,"full_name":"octo-org/app","html_url":"https://github.com/octo-org/app"},"message":"{}"}"#,
+    ),
+    (
+        "com.github.workflow_run.completed",
+        "30433642",
+        r#"{"action":"completed","workflow_run":{"name":"CI","conclusion":"success","run_number":562,"html_url":"https://github.com/octo-org/app/actions/runs/30433642"},"repository":{"full_name":"octo-org/app","html_url":"https://github.com/octo-org/app"},"note":"{}"}"#,
+    ),
+    (
+        "com.github.pull_request.synchronize",
+        "42",
+        r#"{"action":"synchronize","number":42,"before":"6113728f27ae","after":"0d1a26e67d8f","pull_request":{"draft":false,"commits":3,"additions":104,"deletions":33,"changed_files":7,"body":"{}"},"repository":{"full_name":"octo-org/app"}}"#,
+    ),
+    (
+        "com.github.issue_comment.created",
+        "1347",
+        r#"{"action":"created","issue":{"number":1347},"comment":{"id":492700400,"user":{"login":"hubot"},"body":"I see \"304 Not Modified\" too.\n{}"},"repository":{"full_name":"octo-org/app"}}"#,
+    ),
+    (
+        "com.github.star.created",
+        "octocat",
+        r#"{"action":"created","starred_at":"2025-05-15T15:21:03Z","sender":{"login":"octocat","type":"User","site_admin":false},"repository":{"full_name":"octo-org/app","stargazers_count":1903,"description":"{}"}}"#,
+    ),
+];
+
+/// Where an event's number and time stand in the bytes that hold it.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    id_at: usize,
+    time_at: usize,
+}
+
+/// Events in the bytes that go over the wire, and where to stamp them.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    pub bytes: Vec<u8>,
+    slots: Vec<Slot>,
+}
+
+/// Everything that may come back from the store: templates with number and time blanked.
+#[derive(Debug)]
+pub struct Known(HashSet<String>);
+
+/// What a template looks like in which nothing is stamped.
+fn template(kind: usize, source: &str) -> String {
+    let (event_type, subject, data) = KINDS[kind % KINDS.len()];
+    let render = |filler: &str| {
+        format!(
+            r#"{{"specversion":"1.0","id":"{ID_PREFIX}{ID_ZERO}","source":"{source}","type":"{event_type}","subject":"{subject}","time":"{TIME_ZERO}","datacontenttype":"application/json","data":{}}}"#,
+            data.replace("{}", filler)
+        )
+    };
+    let room = EVENT_BYTES.saturating_sub(render("").len()).min(FILLER.len());
+    render(&FILLER[..room])
+}
+
+/// The source of the events that come over one connection: a producer posts what is its own.
+pub fn source(connection: usize) -> String {
+    format!("https://github.com/octo-org/app-{connection:03}")
+}
+
+// === impl Batch ===
+
+impl Batch {
+    /// A structured event, or where `events` is more than one a batch of them, in the JSON format.
+    pub fn new(events: usize, source: &str) -> anyhow::Result<Self> {
+        let array = events > 1;
+        let mut bytes = Vec::with_capacity(events * (EVENT_BYTES + 1) + 2);
+        let mut slots = Vec::with_capacity(events);
+        bytes.extend(array.then_some(b'['));
+        for index in 0..events {
+            bytes.extend((index > 0).then_some(b','));
+            let event = template(index, source);
+            let at = |what: &str| {
+                event
+                    .find(what)
+                    .map(|found| bytes.len() + found)
+                    .with_context(|| format!("a template without {what}"))
+            };
+            slots.push(Slot {
+                id_at: at(ID_PREFIX)? + ID_PREFIX.len(),
+                time_at: at(TIME_ZERO)?,
+            });
+            bytes.extend_from_slice(event.as_bytes());
+        }
+        bytes.extend(array.then_some(b']'));
+        Ok(Self { bytes, slots })
+    }
+
+    /// The same behind the head of a request that posts it.
+    pub fn into_request(self, host: &str, api_key: &str) -> Self {
+        let kind = if self.slots.len() > 1 { "cloudevents-batch+json" } else { "cloudevents+json" };
+        let head = format!(
+            "POST /events HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {api_key}\r\n\
+             content-type: application/{kind}\r\ncontent-length: {}\r\n\r\n",
+            self.bytes.len()
+        );
+        let slots = self
+            .slots
+            .iter()
+            .map(|slot| Slot {
+                id_at: slot.id_at + head.len(),
+                time_at: slot.time_at + head.len(),
+            })
+            .collect();
+        let bytes = [head.as_bytes(), &self.bytes].concat();
+        Self { bytes, slots }
+    }
+
+    pub fn events(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Numbers the events from `first` on, and gives them all one time.
+    pub fn stamp(&mut self, first: u64, now_us: u64) {
+        let time = rfc3339(now_us);
+        for (number, slot) in (first..).zip(&self.slots) {
+            digits(&mut self.bytes[slot.id_at..slot.id_at + ID_DIGITS], number);
+            self.bytes[slot.time_at..slot.time_at + time.len()].copy_from_slice(&time);
+        }
+    }
+}
+
+// === impl Known ===
+
+impl Known {
+    pub fn new(connections: usize) -> Self {
+        let sources = (0..connections).map(source);
+        Self(sources.flat_map(|source| (0..KINDS.len()).map(move |kind| template(kind, &source))).collect())
+    }
+
+    /// The number of an event that is as it was sent, to the byte.
+    pub fn number(&self, event: &str) -> Option<u64> {
+        let id_at = event.find(ID_PREFIX)? + ID_PREFIX.len();
+        let number = event.get(id_at..id_at + ID_DIGITS)?;
+        let time_at = event.find("\"time\":\"")? + "\"time\":\"".len();
+        let time = event.get(time_at..time_at + TIME_ZERO.len())?;
+        let blank = event.replacen(number, ID_ZERO, 1).replacen(time, TIME_ZERO, 1);
+        self.0.contains(&blank).then(|| number.parse().ok())?
+    }
+}
+
+fn digits(place: &mut [u8], mut number: u64) {
+    for digit in place.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+/// `2025-01-31T12:00:00.000000Z`, without a heap.
+pub fn rfc3339(us: u64) -> [u8; TIME_ZERO.len()] {
+    let (days, second) = (us / 86_400_000_000, us / 1_000_000 % 86_400);
+    // Days to date as in Howard Hinnant's `civil_from_days`.
+    let z = days + 719_468;
+    let era = z / 146_097;
+    let day_of_era = z % 146_097;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let mp = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * mp + 2) / 5 + 1;
+    let month = if mp < 10 { mp + 3 } else { mp - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let mut text = [0; TIME_ZERO.len()];
+    text.copy_from_slice(TIME_ZERO.as_bytes());
+    digits(&mut text[0..4], year);
+    digits(&mut text[5..7], month);
+    digits(&mut text[8..10], day);
+    digits(&mut text[11..13], second / 3_600);
+    digits(&mut text[14..16], second / 60 % 60);
+    digits(&mut text[17..19], second % 60);
+    digits(&mut text[20..26], us % 1_000_000);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_has_its_size_and_is_an_event() {
+        let mut batch = Batch::new(KINDS.len(), &source(7)).unwrap();
+        batch.stamp(41, 1_748_736_000_123_456);
+        let text = std::str::from_utf8(&batch.bytes).unwrap();
+        let events = er_event::event::parse_batch(text).unwrap();
+        assert_eq!(events.len(), KINDS.len());
+        for (index, event) in events.iter().enumerate() {
+            assert_eq!(event.raw.len(), EVENT_BYTES, "{}", event.raw);
+            assert_eq!(event.id, format!("{ID_PREFIX}{:012}", 41 + index));
+            assert_eq!(event.time.as_deref(), Some("2025-06-01T00:00:00.123456Z"));
+        }
+    }
+
+    #[test]
+    fn what_comes_back_is_known_by_its_number_unless_a_byte_changed() {
+        let known = Known::new(2);
+        let mut batch = Batch::new(1, &source(1)).unwrap();
+        batch.stamp(123_456, 1_700_000_000_000_000);
+        let text = String::from_utf8(batch.bytes).unwrap();
+        assert_eq!(known.number(&text), Some(123_456));
+        assert_eq!(known.number(&text.replace("octocat", "octodog")), None);
+        assert_eq!(known.number(&text.replace("app-001", "app-002")), None);
+    }
+
+    #[test]
+    fn a_request_is_stamped_in_its_body() {
+        let mut request = Batch::new(2, &source(0)).unwrap().into_request("127.0.0.1:1", "er_demo_k");
+        request.stamp(5, 0);
+        let text = String::from_utf8(request.bytes).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("content-length: {}", body.len())), "{head}");
+        assert!(body.contains("000000000005") && body.contains("000000000006") && body.contains("1970-01-01T00:00:00.000000Z"));
+    }
+}

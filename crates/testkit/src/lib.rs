@@ -1,0 +1,22 @@
+//! What the end-to-end tests stand on: a platform of real processes that can be killed and paused, load that remembers
+//! what it was promised, and an oracle that holds the platform to it.
+
+pub mod consumer;
+mod guard;
+pub mod load;
+pub mod oracle;
+pub mod platform;
+pub mod process;
+pub mod rng;
+pub mod sse;
+pub mod tenant;
+pub mod wait;
+
+pub use consumer::{Component, Consumer};
+pub use load::Load;
+pub use oracle::{Oracle, Report};
+pub use platform::{Options, Platform};
+pub use process::{Part, Paused};
+pub use rng::Rng;
+pub use tenant::Tenant;
+pub use wait::until;

@@ -1,0 +1,304 @@
+//! A whole platform of its own: a lattice on free ports in a directory of its own, the shipped manifest on it.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, Context as _};
+use er_deploy::app::Apps;
+use er_deploy::client::Client;
+use er_deploy::first;
+use er_deploy::manifest::{self, Set};
+
+use crate::guard::{tail, Guard};
+use crate::process::{Part, Paused, Processes};
+use crate::tenant::Tenant;
+use crate::wait::until;
+
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How long an application may take to be deployed.
+pub const DEPLOY_WITHIN: Duration = Duration::from_secs(90);
+/// How long the platform may take to be well again after anything.
+pub const HEALED_WITHIN: Duration = Duration::from_secs(90);
+const FOUND_WITHIN: Duration = Duration::from_secs(30);
+const LATTICE: &str = "default";
+
+/// What is unlike the shipped configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Settings of the platform's manifest: `config.key=value`.
+    pub sets: Vec<&'static str>,
+    /// Further arguments of `er-lattice up`.
+    pub lattice_args: Vec<&'static str>,
+}
+
+/// A running platform. Everything of it ends when this is dropped, or with the process that holds it.
+#[derive(Debug)]
+pub struct Platform {
+    pub nats_url: String,
+    pub api_url: String,
+    pub ingest_url: String,
+    pub metrics_urls: [String; 3],
+    /// In the name of an operator.
+    pub operator: Client,
+    pub processes: Processes,
+    dir: PathBuf,
+    sets: Vec<Set>,
+    tenants: AtomicU32,
+    supervisor: Mutex<Child>,
+    guard: Mutex<Guard>,
+}
+
+// === impl Platform ===
+
+impl Platform {
+    /// Starts a lattice, deploys `wadm/eventrunner.yaml` on it, and returns when an event would be taken.
+    ///
+    /// # Errors
+    /// What did not come up, with the end of its log.
+    pub async fn start(options: &Options) -> anyhow::Result<Self> {
+        let clock = Instant::now();
+        let dir = tempfile::Builder::new().prefix("er-it-").tempdir()?.keep();
+        let lattice = lattice_binary()?;
+        let guard = Guard::start(&lattice, &dir, &kept_logs(&dir))?;
+        let [nats, ingest, api, m1, m2, m3] = free_ports()?;
+        let supervisor = up(&lattice, &dir, nats, options)?;
+        let urls = |port: u16| format!("http://127.0.0.1:{port}");
+        let mut platform = Self {
+            nats_url: format!("nats://127.0.0.1:{nats}"),
+            api_url: urls(api),
+            ingest_url: urls(ingest),
+            metrics_urls: [m1, m2, m3].map(|port| format!("http://127.0.0.1:{port}/metrics")),
+            operator: Client::new(&urls(api), &urls(ingest), "")?,
+            processes: Processes::of(&dir.join("lattice")),
+            sets: sets(options, &dir, ingest, api, [m1, m2, m3])?,
+            dir,
+            tenants: AtomicU32::new(0),
+            supervisor: Mutex::new(supervisor),
+            guard: Mutex::new(guard),
+        };
+        if let Err(error) = platform.come_up().await {
+            platform.mark_failed();
+            return Err(error.context(format!("the platform in {} did not start", platform.dir.display())));
+        }
+        eprintln!("a platform is up in {:.1} s ({})", clock.elapsed().as_secs_f32(), platform.dir.display());
+        Ok(platform)
+    }
+
+    async fn come_up(&mut self) -> anyhow::Result<()> {
+        self.wait_ready().await?;
+        self.deploy().await?;
+        let admin_key = first::operator_key(&self.nats_url, HEALED_WITHIN).await?;
+        self.operator = self.operator.with_key(&admin_key);
+        self.operator.wait_healthy(HEALED_WITHIN).await?;
+        let probe = self.tenant("probe").await?;
+        probe.client.wait_ingesting(HEALED_WITHIN).await
+    }
+
+    async fn wait_ready(&self) -> anyhow::Result<()> {
+        let log = self.log("up");
+        let ready = until("a lattice that is ready", READY_WITHIN, || async {
+            if let Some(status) = self.supervisor.lock().map_err(|_| poisoned())?.try_wait()? {
+                return Ok(Some(Err(format!("it ended: {status}"))));
+            }
+            let said = fs::read_to_string(&log).unwrap_or_default();
+            Ok(said.lines().any(|line| line.starts_with("ready")).then_some(Ok(())))
+        })
+        .await?;
+        ready.map_err(|why| anyhow::anyhow!("{why}; it said: {}", tail(&log, 2_000)))
+    }
+
+    /// Deploys the platform's own manifest.
+    ///
+    /// # Errors
+    /// What is not deployed in time.
+    pub async fn deploy(&self) -> anyhow::Result<()> {
+        let manifest = manifest::load(&root().join("wadm/eventrunner.yaml"), &self.images(), &self.sets).await?;
+        self.apps().await?.deploy(&manifest, DEPLOY_WITHIN, |_| {}).await
+    }
+
+    /// wadm.
+    ///
+    /// # Errors
+    /// When NATS does not answer.
+    pub async fn apps(&self) -> anyhow::Result<Apps> {
+        Apps::connect(&self.nats_url, LATTICE).await
+    }
+
+    /// A connection to the lattice's NATS.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn nats(&self) -> anyhow::Result<async_nats::Client> {
+        async_nats::connect(&self.nats_url).await.with_context(|| format!("NATS at {}", self.nats_url))
+    }
+
+    /// Where images are kept under names that follow from their content.
+    #[must_use]
+    pub fn images(&self) -> PathBuf {
+        self.dir.join("images")
+    }
+
+    /// A log of the lattice: `up`, or a part's.
+    #[must_use]
+    pub fn log(&self, name: &str) -> PathBuf {
+        match name {
+            "up" => self.dir.join("up.log"),
+            part => self.dir.join(format!("lattice/{part}.log")),
+        }
+    }
+
+    /// A new tenant, with an admin's key. Its name begins with `theme`.
+    ///
+    /// # Errors
+    /// What the API refuses.
+    pub async fn tenant(&self, theme: &str) -> anyhow::Result<Tenant> {
+        let id = format!("{theme}-{}", self.tenants.fetch_add(1, Ordering::Relaxed));
+        let key = self.operator.make_tenant(&id, "admin").await?;
+        Ok(Tenant { client: self.operator.with_key(&key), operator: self.operator.clone(), id })
+    }
+
+    /// Kills a part with SIGKILL.
+    ///
+    /// # Errors
+    /// When there is none to kill, for so long that it is not on its way up either.
+    pub async fn kill9(&self, part: Part) -> anyhow::Result<u32> {
+        self.processes.kill9(part, FOUND_WITHIN).await
+    }
+
+    /// Stops a part in its tracks, until what is returned is dropped.
+    ///
+    /// # Errors
+    /// When there is none to stop.
+    pub async fn pause(&self, part: Part) -> anyhow::Result<Paused> {
+        self.processes.pause(part, FOUND_WITHIN).await
+    }
+
+    /// Waits until everything answers again, by itself.
+    ///
+    /// # Errors
+    /// What does not.
+    pub async fn wait_healed(&self) -> anyhow::Result<()> {
+        for part in Part::CRITICAL {
+            self.processes.wait(part, HEALED_WITHIN).await?;
+        }
+        self.operator.wait_healthy(HEALED_WITHIN).await
+    }
+
+    /// Sees to it that the logs are kept when this platform ends.
+    pub fn mark_failed(&self) {
+        let _ = File::create(self.dir.join("failed"));
+        eprintln!("the logs of this platform will be in {}", kept_logs(&self.dir).display());
+    }
+
+    /// Ends all of it; returns when nothing is left.
+    pub fn stop(&self) {
+        let Ok(mut guard) = self.guard.lock() else { return };
+        guard.end();
+        if let Ok(mut supervisor) = self.supervisor.lock() {
+            let _ = supervisor.wait();
+        }
+    }
+}
+
+impl Drop for Platform {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.mark_failed();
+        }
+        self.stop();
+    }
+}
+
+/// The checkout: `$ER_ROOT`, or the one that this was built from.
+#[must_use]
+pub fn root() -> PathBuf {
+    if let Some(root) = std::env::var_os("ER_ROOT") {
+        return root.into();
+    }
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_path_buf()
+}
+
+/// `$ER_CACHE`: where `scripts/setup` puts what it brings in.
+#[must_use]
+pub fn cache() -> PathBuf {
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/eventrunner");
+    std::env::var_os("ER_CACHE").map_or_else(home, PathBuf::from)
+}
+
+/// Beside the tests: cargo builds everything into one folder.
+fn lattice_binary() -> anyhow::Result<PathBuf> {
+    if let Some(given) = std::env::var_os("ER_LATTICE") {
+        return Ok(given.into());
+    }
+    let here = std::env::current_exe()?;
+    let found = here.ancestors().skip(1).take(2).map(|dir| dir.join("er-lattice")).find(|file| file.exists());
+    found.with_context(|| format!("no er-lattice near {}; `scripts/build-providers` builds it", here.display()))
+}
+
+fn kept_logs(dir: &Path) -> PathBuf {
+    root().join("var/it-logs").join(dir.file_name().unwrap_or_default())
+}
+
+/// Held all at once, so that no two are the same.
+fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
+    let listeners: Vec<TcpListener> =
+        (0..N).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<Result<_, _>>()?;
+    let ports: Vec<u16> =
+        listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect::<std::io::Result<_>>()?;
+    ports.try_into().map_err(|_| anyhow::anyhow!("not enough ports"))
+}
+
+fn up(lattice: &Path, dir: &Path, nats_port: u16, options: &Options) -> anyhow::Result<Child> {
+    let log = File::create(dir.join("up.log"))?;
+    let mut command = Command::new(lattice);
+    command.arg("up").arg("--dir").arg(dir.join("lattice")).args(["--nats-port", &nats_port.to_string()]);
+    let brought = cache().join("bin/nats-server");
+    if std::env::var_os("ER_NATS_SERVER").is_none() && brought.exists() {
+        command.arg("--nats-server").arg(brought);
+    }
+    command
+        .args(&options.lattice_args)
+        .current_dir(dir)
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+        .with_context(|| format!("starting {}", lattice.display()))
+}
+
+fn sets(options: &Options, dir: &Path, ingest: u16, api: u16, metrics: [u16; 3]) -> anyhow::Result<Vec<Set>> {
+    let [m1, m2, m3] = metrics;
+    let own = [
+        format!("ingest-http.addr=127.0.0.1:{ingest}"),
+        format!("ingest-http.metrics_addr=127.0.0.1:{m1}"),
+        format!("jetstream.metrics_addr=127.0.0.1:{m2}"),
+        format!("store.metrics_addr=127.0.0.1:{m3}"),
+        format!("store.data_dir={}", dir.join("events").display()),
+        format!("api-address.address=127.0.0.1:{api}"),
+    ];
+    let given = options.sets.iter().map(|set| (*set).to_string());
+    own.into_iter().chain(given).map(|set| set.parse().map_err(|why: String| anyhow::anyhow!(why))).collect()
+}
+
+fn poisoned() -> anyhow::Error {
+    anyhow::anyhow!("another thread panicked over the lattice's process")
+}
+
+/// Fails where a file that the tests need is missing, with what makes it.
+///
+/// # Errors
+/// The file, and the command that mends it.
+pub fn need(file: &Path, mend: &str) -> anyhow::Result<()> {
+    if file.exists() {
+        return Ok(());
+    }
+    bail!("{} is missing; mend it with: {mend}", file.display())
+}

@@ -1,0 +1,17 @@
+//! The platform's promises, tried end to end on real processes: a module a theme.
+//!
+//! Most tests share one platform and run beside each other, each with a tenant of its own. Tests that break something
+//! run alone. Every wait has a condition and a deadline; every random choice has a seed that is printed (`ER_SEED`
+//! replays it).
+
+mod support;
+
+mod apps;
+mod backpressure;
+mod delivery_faults;
+mod github;
+mod ingest_modes;
+mod kills;
+mod malformed;
+mod tail;
+mod tenants_keys;

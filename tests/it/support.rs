@@ -1,0 +1,200 @@
+//! One platform for all, turns for those that must be alone, and the words that most tests use.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{ensure, Context as _};
+use er_deploy::client::{Answer, Client};
+use er_testkit::load::receipts;
+use er_testkit::{until, Options, Platform, Tenant};
+use serde_json::value::RawValue;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+use tokio::sync::{Mutex, RwLock, Semaphore};
+
+pub const JSON: &str = "application/json";
+pub const EVENT: &str = "application/cloudevents+json";
+pub const BATCH: &str = "application/cloudevents-batch+json";
+
+/// From the 202 to the store, on a machine that does much else.
+pub const STORED_WITHIN: Duration = Duration::from_secs(30);
+/// As many tests at once as a machine of two cores can bear.
+const BESIDE_EACH_OTHER: usize = 4;
+
+struct Stage {
+    runtime: Runtime,
+    platform: Mutex<Option<Arc<Platform>>>,
+    broken: AtomicBool,
+    turns: RwLock<()>,
+    room: Semaphore,
+}
+
+static STAGE: LazyLock<anyhow::Result<Stage>> = LazyLock::new(|| {
+    Ok(Stage {
+        runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?,
+        platform: Mutex::default(),
+        broken: AtomicBool::default(),
+        turns: RwLock::default(),
+        room: Semaphore::new(BESIDE_EACH_OTHER),
+    })
+});
+
+/// Set until the test is over: a panic leaves it set.
+struct Verdict<'a> {
+    platform: &'a Platform,
+    broken: Option<&'a AtomicBool>,
+    good: bool,
+}
+
+/// Runs a test on the platform that all share.
+pub fn shared<F, Fut>(test: F) -> anyhow::Result<()>
+where
+    F: FnOnce(Arc<Platform>) -> Fut,
+    Fut: Future<Output = anyhow::Result<()>>,
+{
+    let stage = stage()?;
+    stage.runtime.block_on(async {
+        let _turn = stage.turns.read().await;
+        let _room = stage.room.acquire().await?;
+        let platform = stage.platform().await?;
+        judged(&platform, None, test(Arc::clone(&platform))).await
+    })
+}
+
+/// Runs a test on the platform that all share while no other test does: it breaks something. If it fails, the others
+/// get a new platform.
+pub fn alone<F, Fut>(test: F) -> anyhow::Result<()>
+where
+    F: FnOnce(Arc<Platform>) -> Fut,
+    Fut: Future<Output = anyhow::Result<()>>,
+{
+    let stage = stage()?;
+    stage.runtime.block_on(async {
+        let _turn = stage.turns.write().await;
+        let platform = stage.platform().await?;
+        judged(&platform, Some(&stage.broken), test(Arc::clone(&platform))).await
+    })
+}
+
+/// Runs a test on a platform of its own, while no other test runs.
+pub fn on_its_own<F, Fut>(options: &Options, test: F) -> anyhow::Result<()>
+where
+    F: FnOnce(Arc<Platform>) -> Fut,
+    Fut: Future<Output = anyhow::Result<()>>,
+{
+    let stage = stage()?;
+    stage.runtime.block_on(async {
+        let _turn = stage.turns.write().await;
+        let platform = Arc::new(Platform::start(options).await?);
+        judged(&platform, None, test(Arc::clone(&platform))).await
+    })
+}
+
+async fn judged(
+    platform: &Platform,
+    broken: Option<&AtomicBool>,
+    test: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let mut verdict = Verdict { platform, broken, good: false };
+    let result = test.await;
+    verdict.good = result.is_ok();
+    result
+}
+
+fn stage() -> anyhow::Result<&'static Stage> {
+    STAGE.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))
+}
+
+impl Stage {
+    async fn platform(&self) -> anyhow::Result<Arc<Platform>> {
+        let mut slot = self.platform.lock().await;
+        if self.broken.swap(false, Ordering::Relaxed) {
+            *slot = None;
+        }
+        match &*slot {
+            Some(platform) => Ok(Arc::clone(platform)),
+            None => Ok(Arc::clone(slot.insert(Arc::new(Platform::start(&Options::default()).await?)))),
+        }
+    }
+}
+
+impl Drop for Verdict<'_> {
+    fn drop(&mut self) {
+        if !self.good {
+            self.platform.mark_failed();
+            if let Some(broken) = self.broken {
+                broken.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+// === what most tests say ===
+
+/// Posts a body with a content type.
+pub async fn post(client: &Client, content_type: &str, body: impl Into<reqwest::Body>) -> anyhow::Result<Answer> {
+    client.post_event(&[("content-type", content_type)], body).await
+}
+
+/// Holds an answer to be a 202 with one receipt for each of these ids, in order.
+pub fn accepted(answer: &Answer, ids: &[&str]) -> anyhow::Result<()> {
+    ensure!(answer.status == 202, "{} {}", answer.status, answer.body);
+    ensure!(answer.content_type == JSON, "the receipts are {}", answer.content_type);
+    ensure!(receipts(answer) == ids, "receipts for {ids:?}: {}", answer.body);
+    Ok(())
+}
+
+/// Holds an answer to be a problem document with this status and the last part of its type's URN, that tells how to mend
+/// what is wrong.
+pub fn refused(answer: &Answer, status: u16, slug: &str) -> anyhow::Result<()> {
+    let said = format!("{} {} {}", answer.status, answer.content_type, answer.body);
+    let problem = answer.json();
+    let text = |name: &str| problem.get(name).and_then(Value::as_str).unwrap_or_default();
+    ensure!(answer.status == status, "expected {status}: {said}");
+    ensure!(answer.content_type == "application/problem+json", "no problem document: {said}");
+    ensure!(problem.get("status").and_then(Value::as_u64) == Some(status.into()), "another status inside: {said}");
+    ensure!(text("type") == format!("urn:eventrunner:error:{slug}"), "expected {slug}: {said}");
+    ensure!(!text("title").is_empty() && !text("detail").is_empty(), "no words: {said}");
+    Ok(())
+}
+
+/// The text of the event, once it is stored.
+pub async fn stored(tenant: &Tenant, source: &str, id: &str) -> anyhow::Result<String> {
+    until(&format!("event {id} of {source} in the store"), STORED_WITHIN, || tenant.event(source, id)).await
+}
+
+/// A member of an event, as its JSON text stands.
+pub fn member(event: &str, name: &str) -> anyhow::Result<Option<String>> {
+    let members: std::collections::BTreeMap<String, &RawValue> =
+        serde_json::from_str(event).with_context(|| format!("not an event: {event}"))?;
+    Ok(members.get(name).map(|value| value.get().to_string()))
+}
+
+/// A string member of an event.
+pub fn text(event: &str, name: &str) -> anyhow::Result<String> {
+    let raw = member(event, name)?.with_context(|| format!("no `{name}` in {event}"))?;
+    serde_json::from_str(&raw).with_context(|| format!("`{name}` is no string: {raw}"))
+}
+
+pub fn now_us() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// This moment, as queries take it.
+pub fn now() -> String {
+    er_event::event::rfc3339_us(now_us())
+}
+
+/// One CloudEvent in the JSON format. `data` is JSON text.
+pub fn event(source: &str, id: &str, event_type: &str, data: &str) -> String {
+    format!(r#"{{"specversion":"1.0","type":"{event_type}","source":"{source}","id":"{id}","data":{data}}}"#)
+}
+
+/// Posts one event in structured mode and holds the answer to be its receipt.
+pub async fn send(tenant: &Tenant, source: &str, id: &str, event_type: &str, data: &str) -> anyhow::Result<()> {
+    let answer = post(&tenant.client, EVENT, event(source, id, event_type, data)).await?;
+    accepted(&answer, &[id])
+}
