@@ -109,7 +109,9 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     // Peers end with their handles; a lattice would stay.
     let lattice_dir = args.dir.join("lattice");
     if lattice_dir.exists() {
-        platform::down(&args.lattice, &lattice_dir).await?;
+        if let Err(error) = platform::down(&args.lattice, &lattice_dir).await {
+            eprintln!("error: {error:#}");
+        }
     }
     outcome
 }

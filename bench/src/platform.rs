@@ -19,7 +19,8 @@ use crate::procs::{self, Process};
 
 const TENANT: &str = "demo";
 const READY_MAX: Duration = Duration::from_secs(60);
-const DEPLOY_MAX: Duration = Duration::from_secs(120);
+const DEPLOY_MAX: Duration = Duration::from_secs(40);
+const DEPLOY_TRIES: usize = 3;
 const QUIET_MAX: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
 const RAW: &str = "ER_RAW";
@@ -279,7 +280,15 @@ impl Starting {
         let manifest = manifest::load(&path, &self.options.dir.join("images"), sets).await?;
         let name = manifest.metadata.name.clone();
         eprintln!("deploying {name}");
-        apps.deploy(&manifest, DEPLOY_MAX, |_| {}).await
+        // A wadm that just started may miss its first notice of a manifest.
+        let mut tries = 1;
+        loop {
+            match apps.deploy(&manifest, DEPLOY_MAX, |_| {}).await {
+                Err(error) if tries < DEPLOY_TRIES => eprintln!("  again, after: {error:#}"),
+                other => return other,
+            }
+            tries += 1;
+        }
     }
 }
 
@@ -302,8 +311,9 @@ pub async fn down(lattice: &Path, dir: &Path) -> anyhow::Result<()> {
     let output = Command::new(lattice).arg("down").arg("--dir").arg(dir).output().await?;
     anyhow::ensure!(
         output.status.success(),
-        "stopping the lattice in {}: {}",
+        "stopping the lattice in {}: {}, {}",
         dir.display(),
+        output.status,
         String::from_utf8_lossy(&output.stderr)
     );
     Ok(())

@@ -60,13 +60,22 @@ pub fn run(args: &HostArgs) -> anyhow::Result<ExitCode> {
     process::bind_to_parent()?;
     log_to_stderr();
     // Dropping the runtime kills the providers that are left.
-    runtime()?.block_on(serve(args))
+    let workers = match args.role {
+        Role::Platform => WORKERS,
+        Role::Tenant => TENANT_WORKERS,
+    };
+    runtime(workers)?.block_on(serve(args))
 }
 
-/// Two workers: as many as the smallest machine has cores.
-pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+/// Workers of a runtime that runs no tenant's code: as many as the smallest machine has cores.
+pub const WORKERS: usize = 2;
+/// Workers of the tenant host. A guest that loops keeps its worker until its execution limit, and hands over to
+/// nobody: with more workers than loops, the kernel shares the cores and the other tenants' calls go on.
+const TENANT_WORKERS: usize = 32;
+
+pub fn runtime(workers: usize) -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(workers)
         .enable_all()
         .build()
         .context("can't start the runtime")

@@ -9,6 +9,8 @@ use crate::part::{Part, Role};
 use crate::plan::Plan;
 
 const PROBE_EVERY: Duration = Duration::from_millis(50);
+/// The bucket in which wadm keeps what it knows of a lattice.
+const WADM_STATE: &str = "wadm_state";
 
 /// Connects to NATS and keeps reconnecting, whatever happens to the server later.
 pub async fn nats(plan: &Plan) -> anyhow::Result<async_nats::Client> {
@@ -40,6 +42,29 @@ pub async fn wadm(plan: &Plan, client: &async_nats::Client) -> anyhow::Result<()
 pub async fn host(plan: &Plan, client: &async_nats::Client, role: Role, host_id: &str) -> anyhow::Result<()> {
     let subject = format!("{}.v1.{}.host.get.{host_id}", plan.args.host_ctl_prefix, plan.args.lattice);
     until_answered(client, subject, Duration::from_secs(30)).await.with_context(|| late(plan, Part::Host(role)))
+}
+
+/// Waits until wadm knows these hosts. It answers before it listens to their events, and an application that is
+/// deployed in between waits for the next round of heartbeats, or longer.
+pub async fn known(plan: &Plan, client: &async_nats::Client, host_ids: &[String]) -> anyhow::Result<()> {
+    let js = async_nats::jetstream::new(client.clone());
+    let key = format!("host_{}", plan.args.lattice);
+    timeout(Duration::from_secs(30), async {
+        loop {
+            if let Ok(bucket) = js.get_key_value(WADM_STATE).await {
+                if let Ok(Some(hosts)) = bucket.get(&*key).await {
+                    let hosts: serde_json::Value = serde_json::from_slice(&hosts).unwrap_or_default();
+                    if host_ids.iter().all(|id| hosts.get(id).is_some()) {
+                        return;
+                    }
+                }
+            }
+            sleep(PROBE_EVERY).await;
+        }
+    })
+    .await
+    .context("wadm has not noticed the hosts within 30 s")
+    .with_context(|| late(plan, Part::Wadm))
 }
 
 async fn until_answered(client: &async_nats::Client, subject: String, within: Duration) -> anyhow::Result<()> {

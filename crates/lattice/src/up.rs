@@ -108,6 +108,9 @@ async fn start(shared: &Shared, keepers: &mut Vec<Keeper>) -> anyhow::Result<()>
         ready::host(plan, &client, role, host_id).await?;
         progress(&format!("{} host answers ({host_id})", role.name()));
     }
+    let host_ids: Vec<String> = state.hosts.values().cloned().collect();
+    ready::known(plan, &client, &host_ids).await?;
+    progress("wadm knows the hosts");
     shared.note(|state| state.ready = true);
     println!("ready {} lattice={} in {:.2} s", plan.nats_url(), plan.args.lattice, clock.elapsed().as_secs_f64());
     Ok(())

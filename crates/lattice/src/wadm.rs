@@ -26,7 +26,7 @@ pub struct WadmArgs {
 pub fn run(args: &WadmArgs) -> anyhow::Result<ExitCode> {
     process::bind_to_parent()?;
     host::log_to_stderr();
-    host::runtime()?.block_on(serve(args))
+    host::runtime(host::WORKERS)?.block_on(serve(args))
 }
 
 async fn serve(args: &WadmArgs) -> anyhow::Result<ExitCode> {

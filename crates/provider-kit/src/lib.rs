@@ -2,6 +2,7 @@
 
 pub mod call;
 pub mod codec;
+mod links;
 pub mod metrics;
 pub mod serve;
 pub mod settings;
@@ -16,12 +17,13 @@ pub use settings::Settings;
 /// When the provider can't reach the lattice, or its `init` refuses the configuration.
 pub async fn run<P, F, Fut>(provider: P, name: &str, serve: F) -> anyhow::Result<()>
 where
-    P: wasmcloud_provider_sdk::Provider + Clone + Send + 'static,
+    P: wasmcloud_provider_sdk::Provider + Clone + Send + Sync + 'static,
     F: FnOnce(wasmcloud_provider_sdk::provider::WrpcClient, P) -> Fut,
     Fut: std::future::Future<Output = anyhow::Result<wasmcloud_provider_sdk::provider::InvocationStreams>>,
 {
     let shutdown = wasmcloud_provider_sdk::run_provider(provider.clone(), name).await?;
     let connection = wasmcloud_provider_sdk::get_connection();
+    tokio::spawn(links::watch(provider.clone(), connection));
     let client = connection.get_wrpc_client(connection.provider_key()).await?;
     let invocations = serve(client, provider).await?;
     serve::exports(invocations, serve::Limits::default(), shutdown).await;
@@ -34,9 +36,11 @@ where
 /// As [`run`].
 pub async fn run_without_exports<P>(provider: P, name: &str) -> anyhow::Result<()>
 where
-    P: wasmcloud_provider_sdk::Provider,
+    P: wasmcloud_provider_sdk::Provider + Clone + Send + Sync + 'static,
 {
-    wasmcloud_provider_sdk::run_provider(provider, name).await?.await;
+    let shutdown = wasmcloud_provider_sdk::run_provider(provider.clone(), name).await?;
+    tokio::spawn(links::watch(provider, wasmcloud_provider_sdk::get_connection()));
+    shutdown.await;
     Ok(())
 }
 
