@@ -35,9 +35,7 @@ pub async fn stored(platform: &Platform, known: &Known, sent: Range<u64>, from_u
         anyhow::ensure!(answer.status.is_success(), "{path}: {} {}", answer.status, answer.body);
         let (events, next) = page(&answer.body)?;
         for event in split(events)? {
-            let index = known
-                .number(event)
-                .and_then(|number| usize::try_from(number.checked_sub(sent.start)?).ok());
+            let index = known.number(event).and_then(|number| usize::try_from(number.checked_sub(sent.start)?).ok());
             match index.and_then(|index| seen.get_mut(index)) {
                 Some(place) if *place => stored.repeated += 1,
                 Some(place) => *place = true,
@@ -74,7 +72,8 @@ fn page(body: &str) -> anyhow::Result<(&str, Option<String>)> {
 fn percent_encoded(text: &str) -> String {
     text.bytes().fold(String::new(), |mut out, byte| {
         // Writing to a String can't fail.
-        let _ = if byte.is_ascii_alphanumeric() { write!(out, "{}", char::from(byte)) } else { write!(out, "%{byte:02X}") };
+        let _ =
+            if byte.is_ascii_alphanumeric() { write!(out, "{}", char::from(byte)) } else { write!(out, "%{byte:02X}") };
         out
     })
 }

@@ -11,10 +11,16 @@ const ID_PREFIX: &str = "0197c0de-0000-7000-8000-";
 const ID_DIGITS: usize = 12;
 const ID_ZERO: &str = "000000000000";
 const TIME_ZERO: &str = "0000-00-00T00:00:00.000000Z";
-/// Free text that fills an event up to its size.
-const FILLER: &str = "Steps: open the settings of the repository, switch the default branch, and reload the page \
-twice. Expected is the list of branches in the order of their last commits; found is an empty list until the cache \
-expires after ten minutes. It happens in Firefox and in Chromium alike, signed in or not, and the console shows a 304.";
+/// Words of the free text that fills an event up to its size. Every event of a batch has a text of its own, as events
+/// have: otherwise whatever compresses would look better than it is.
+const WORDS: [&str; 64] = [
+    "settings", "branch", "default", "reload", "twice", "expected", "order", "commit", "found", "empty", "cache",
+    "expires", "minutes", "browser", "signed", "console", "the", "of", "in", "and", "until", "after", "when", "shows",
+    "error", "request", "timeout", "release", "version", "merge", "conflict", "review", "deploy", "staging", "server",
+    "latency", "memory", "thread", "panic", "stack", "trace", "token", "webhook", "payload", "schema", "invalid",
+    "missing", "field", "number", "string", "parser", "builds", "fails", "passes", "flaky", "runner", "queue", "retry",
+    "backoff", "limit", "exceeds", "quota", "tenant", "region",
+];
 
 /// Type, subject, and data with a hole for the filler. None of them is worth an alert to the sample consumer, which
 /// looks into the data of `push` and `workflow_run` all the same: an alert would be one event more than was sent.
@@ -69,21 +75,43 @@ pub struct Batch {
 #[derive(Debug)]
 pub struct Known(HashSet<String>);
 
-/// What a template looks like in which nothing is stamped.
-fn template(kind: usize, source: &str) -> String {
-    let (event_type, subject, data) = KINDS[kind % KINDS.len()];
+/// The event at a place of a connection's batch, with nothing stamped.
+fn template(index: usize, connection: usize) -> String {
+    let (event_type, subject, data) = KINDS[index % KINDS.len()];
+    let source = source(connection);
     let render = |filler: &str| {
         format!(
             r#"{{"specversion":"1.0","id":"{ID_PREFIX}{ID_ZERO}","source":"{source}","type":"{event_type}","subject":"{subject}","time":"{TIME_ZERO}","datacontenttype":"application/json","data":{}}}"#,
             data.replace("{}", filler)
         )
     };
-    let room = EVENT_BYTES.saturating_sub(render("").len()).min(FILLER.len());
-    render(&FILLER[..room])
+    let room = EVENT_BYTES.saturating_sub(render("").len());
+    render(&filler(index as u64 | (connection as u64) << 32, room))
+}
+
+/// So many bytes of text, the same for the same seed: words, and now and then a hash.
+fn filler(seed: u64, bytes: usize) -> String {
+    let mut state = seed;
+    let mut text = String::with_capacity(bytes + 48);
+    while text.len() < bytes {
+        // SplitMix64.
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut random = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        random = (random ^ (random >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        random ^= random >> 31;
+        if random.is_multiple_of(12) {
+            text.push_str(&format!("{random:016x}"));
+        } else {
+            text.push_str(WORDS[(random >> 32) as usize % WORDS.len()]);
+        }
+        text.push(' ');
+    }
+    text.truncate(bytes);
+    text
 }
 
 /// The source of the events that come over one connection: a producer posts what is its own.
-pub fn source(connection: usize) -> String {
+fn source(connection: usize) -> String {
     format!("https://github.com/octo-org/app-{connection:03}")
 }
 
@@ -91,24 +119,18 @@ pub fn source(connection: usize) -> String {
 
 impl Batch {
     /// A structured event, or where `events` is more than one a batch of them, in the JSON format.
-    pub fn new(events: usize, source: &str) -> anyhow::Result<Self> {
+    pub fn new(events: usize, connection: usize) -> anyhow::Result<Self> {
         let array = events > 1;
         let mut bytes = Vec::with_capacity(events * (EVENT_BYTES + 1) + 2);
         let mut slots = Vec::with_capacity(events);
         bytes.extend(array.then_some(b'['));
         for index in 0..events {
             bytes.extend((index > 0).then_some(b','));
-            let event = template(index, source);
+            let event = template(index, connection);
             let at = |what: &str| {
-                event
-                    .find(what)
-                    .map(|found| bytes.len() + found)
-                    .with_context(|| format!("a template without {what}"))
+                event.find(what).map(|found| bytes.len() + found).with_context(|| format!("a template without {what}"))
             };
-            slots.push(Slot {
-                id_at: at(ID_PREFIX)? + ID_PREFIX.len(),
-                time_at: at(TIME_ZERO)?,
-            });
+            slots.push(Slot { id_at: at(ID_PREFIX)? + ID_PREFIX.len(), time_at: at(TIME_ZERO)? });
             bytes.extend_from_slice(event.as_bytes());
         }
         bytes.extend(array.then_some(b']'));
@@ -126,10 +148,7 @@ impl Batch {
         let slots = self
             .slots
             .iter()
-            .map(|slot| Slot {
-                id_at: slot.id_at + head.len(),
-                time_at: slot.time_at + head.len(),
-            })
+            .map(|slot| Slot { id_at: slot.id_at + head.len(), time_at: slot.time_at + head.len() })
             .collect();
         let bytes = [head.as_bytes(), &self.bytes].concat();
         Self { bytes, slots }
@@ -152,9 +171,11 @@ impl Batch {
 // === impl Known ===
 
 impl Known {
-    pub fn new(connections: usize) -> Self {
-        let sources = (0..connections).map(source);
-        Self(sources.flat_map(|source| (0..KINDS.len()).map(move |kind| template(kind, &source))).collect())
+    /// Of so many connections, with batches of so many events.
+    pub fn new(connections: usize, events: usize) -> Self {
+        Self(
+            (0..connections).flat_map(|connection| (0..events).map(move |index| template(index, connection))).collect(),
+        )
     }
 
     /// The number of an event that is as it was sent, to the byte.
@@ -206,7 +227,7 @@ mod tests {
 
     #[test]
     fn every_event_has_its_size_and_is_an_event() {
-        let mut batch = Batch::new(KINDS.len(), &source(7)).unwrap();
+        let mut batch = Batch::new(KINDS.len(), 7).unwrap();
         batch.stamp(41, 1_748_736_000_123_456);
         let text = std::str::from_utf8(&batch.bytes).unwrap();
         let events = er_event::event::parse_batch(text).unwrap();
@@ -220,8 +241,8 @@ mod tests {
 
     #[test]
     fn what_comes_back_is_known_by_its_number_unless_a_byte_changed() {
-        let known = Known::new(2);
-        let mut batch = Batch::new(1, &source(1)).unwrap();
+        let known = Known::new(2, 1);
+        let mut batch = Batch::new(1, 1).unwrap();
         batch.stamp(123_456, 1_700_000_000_000_000);
         let text = String::from_utf8(batch.bytes).unwrap();
         assert_eq!(known.number(&text), Some(123_456));
@@ -231,11 +252,15 @@ mod tests {
 
     #[test]
     fn a_request_is_stamped_in_its_body() {
-        let mut request = Batch::new(2, &source(0)).unwrap().into_request("127.0.0.1:1", "er_demo_k");
+        let mut request = Batch::new(2, 0).unwrap().into_request("127.0.0.1:1", "er_demo_k");
         request.stamp(5, 0);
         let text = String::from_utf8(request.bytes).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("content-length: {}", body.len())), "{head}");
-        assert!(body.contains("000000000005") && body.contains("000000000006") && body.contains("1970-01-01T00:00:00.000000Z"));
+        assert!(
+            body.contains("000000000005")
+                && body.contains("000000000006")
+                && body.contains("1970-01-01T00:00:00.000000Z")
+        );
     }
 }

@@ -36,10 +36,7 @@ impl Connection {
     pub async fn open(addr: SocketAddr) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(addr).await.with_context(|| format!("connecting to {addr}"))?;
         stream.set_nodelay(true)?;
-        Ok(Self {
-            stream,
-            buffer: Vec::with_capacity(BUFFER_BYTES),
-        })
+        Ok(Self { stream, buffer: Vec::with_capacity(BUFFER_BYTES) })
     }
 
     /// Sends the bytes of a whole request and reads the answer to it.
@@ -56,11 +53,7 @@ impl Connection {
         while self.buffer.len() < end {
             self.read().await?;
         }
-        Ok(Answer {
-            status: head.status,
-            retry_after_s: head.retry_after_s,
-            body: &self.buffer[head.body_at..end],
-        })
+        Ok(Answer { status: head.status, retry_after_s: head.retry_after_s, body: &self.buffer[head.body_at..end] })
     }
 
     async fn read(&mut self) -> anyhow::Result<()> {
@@ -85,12 +78,7 @@ impl Head {
             .next()
             .and_then(|line| line.split(' ').nth(1)?.parse().ok())
             .with_context(|| format!("no status in {text:?}"))?;
-        let mut head = Self {
-            status,
-            retry_after_s: None,
-            body_at: end + 4,
-            body_bytes: 0,
-        };
+        let mut head = Self { status, retry_after_s: None, body_at: end + 4, body_bytes: 0 };
         for (name, value) in lines.filter_map(|line| line.split_once(':')) {
             if name.eq_ignore_ascii_case("content-length") {
                 head.body_bytes = value.trim().parse().context("content-length")?;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, Context as _};
 use tokio::task::JoinSet;
 
-use crate::events::{source, Batch};
+use crate::events::Batch;
 use crate::http::Connection;
 use crate::now_us;
 use crate::stats::Weighted;
@@ -62,10 +62,16 @@ struct Poster {
 // === impl Load ===
 
 impl Load {
-    pub async fn run(&self, events: usize, connections: usize, pace: Pace, duration: Duration) -> anyhow::Result<Posted> {
+    pub async fn run(
+        &self,
+        events: usize,
+        connections: usize,
+        pace: Pace,
+        duration: Duration,
+    ) -> anyhow::Result<Posted> {
         let mut posters = Vec::new();
         for index in 0..connections {
-            let request = Batch::new(events, &source(index))?;
+            let request = Batch::new(events, index)?;
             posters.push(Poster {
                 connection: Connection::open(self.addr).await?,
                 request: request.into_request(&self.addr.to_string(), &self.api_key),

@@ -118,9 +118,7 @@ async fn run(args: &Args) -> anyhow::Result<()> {
 
 /// Microseconds since 1970 (UTC), as the platform's reports count.
 pub fn now_us() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }
 
 // === impl Args ===

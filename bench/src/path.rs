@@ -102,7 +102,7 @@ impl<'p> Path<'p> {
             *value -= counters.get(name).copied().unwrap_or_default();
         }
         let sent = first..self.load.numbers.load(Ordering::Relaxed);
-        sum.stored = check::stored(self.platform, &Known::new(case.connections), sent, from_us).await?;
+        sum.stored = check::stored(self.platform, &Known::new(case.connections, case.events), sent, from_us).await?;
         Ok(sum)
     }
 
@@ -171,6 +171,10 @@ impl Measured {
     pub fn mean(&self, name: &str) -> f64 {
         let get = |suffix: &str| self.counters.get(&format!("{name}{suffix}")).copied().unwrap_or_default();
         let count = get("_count");
-        if count > 0.0 { get("_sum") / count } else { 0.0 }
+        if count > 0.0 {
+            get("_sum") / count
+        } else {
+            0.0
+        }
     }
 }

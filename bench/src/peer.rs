@@ -17,7 +17,7 @@ use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _};
 use tokio::process::{Child, Command};
 
-use crate::events::{source, Batch};
+use crate::events::Batch;
 use crate::now_us;
 use crate::procs::{self, Process, Used};
 use crate::stats::Middle;
@@ -114,7 +114,10 @@ impl Peer {
         let conf = store.join("nats.conf");
         std::fs::write(
             &conf,
-            format!("listen: \"127.0.0.1:{port}\"\njetstream {{\n  store_dir: \"{}\"\n  {interval}\n}}\n", store.display()),
+            format!(
+                "listen: \"127.0.0.1:{port}\"\njetstream {{\n  store_dir: \"{}\"\n  {interval}\n}}\n",
+                store.display()
+            ),
         )?;
         let log = std::fs::File::create(store.join("nats.log"))?;
         let child = Command::new(nats_server)
@@ -141,13 +144,7 @@ impl Peer {
     /// Warms up, runs, and takes the middle.
     pub async fn measure(&self, case: Case, runs: usize, run: Duration) -> anyhow::Result<Measured> {
         let pid = self.child.id().context("the peer died")?;
-        let processes = [
-            Process {
-                name: "nats-server".into(),
-                pid,
-            },
-            procs::load_generator(),
-        ];
+        let processes = [Process { name: "nats-server".into(), pid }, procs::load_generator()];
         self.run(case, run / 3).await?;
         let mut rates = Vec::new();
         let mut used = Used::default();
@@ -159,11 +156,7 @@ impl Peer {
             rates.push(sent as f64 / took.as_secs_f64());
             events += sent;
         }
-        Ok(Measured {
-            rate: Middle::of(&rates),
-            events,
-            used,
-        })
+        Ok(Measured { rate: Middle::of(&rates), events, used })
     }
 
     /// Publishes into a fresh stream until the time is up and all is acknowledged.
@@ -251,7 +244,7 @@ impl Messages {
     fn new(case: Case, duration: Duration) -> anyhow::Result<Self> {
         let mut batches = Vec::new();
         for connection in 0..CONNECTIONS {
-            batches.push(Batch::new(case.events_per_message, &source(connection))?);
+            batches.push(Batch::new(case.events_per_message, connection)?);
         }
         Ok(Self {
             batches,

@@ -100,11 +100,7 @@ impl Ports {
     }
 
     fn sets(self, data: &Path) -> Vec<Set> {
-        let set = |config: &str, key: &str, value: String| Set {
-            config: config.into(),
-            key: key.into(),
-            value,
-        };
+        let set = |config: &str, key: &str, value: String| Set { config: config.into(), key: key.into(), value };
         let addr = |port: u16| format!("127.0.0.1:{port}");
         vec![
             set("ingest-http", "addr", addr(self.ingest)),

@@ -65,10 +65,7 @@ struct LatticeState {
 
 /// This process, whose work is the load.
 pub fn load_generator() -> Process {
-    Process {
-        name: "load generator".into(),
-        pid: std::process::id(),
-    }
+    Process { name: "load generator".into(), pid: std::process::id() }
 }
 
 /// Everything a lattice consists of, providers included, and this process at the end.
@@ -92,10 +89,7 @@ pub fn of_lattice(dir: &Path) -> anyhow::Result<Vec<Process>> {
     for entry in fs::read_dir("/proc")?.flatten() {
         let pid = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
         if let Some(pid) = pid.filter(|pid| parent(*pid).is_some_and(|parent| hosts.contains(&parent))) {
-            all.push(Process {
-                name: provider_name(pid),
-                pid,
-            });
+            all.push(Process { name: provider_name(pid), pid });
         }
     }
     all.sort_by(|a, b| a.name.cmp(&b.name));
@@ -138,21 +132,13 @@ fn usage(pid: u32) -> Option<Usage> {
     let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok());
     let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
     let written = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")?.parse().ok());
-    Some(Usage {
-        cpu_us: (ticks(11)? + ticks(12)?) * TICK_US,
-        written_bytes: written.unwrap_or_default(),
-    })
+    Some(Usage { cpu_us: (ticks(11)? + ticks(12)?) * TICK_US, written_bytes: written.unwrap_or_default() })
 }
 
 fn machine() -> Option<(f64, f64)> {
     let text = fs::read_to_string("/proc/stat").ok()?;
-    let ticks: Vec<f64> = text
-        .lines()
-        .next()?
-        .split_whitespace()
-        .skip(1)
-        .filter_map(|field| field.parse().ok())
-        .collect();
+    let ticks: Vec<f64> =
+        text.lines().next()?.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
     // user nice system idle iowait irq softirq steal; guests are part of user.
     let [user, nice, system, _, _, irq, softirq, steal, ..] = ticks.as_slice() else {
         return None;
@@ -168,11 +154,7 @@ pub fn memory(pid: u32) -> Memory {
             .find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
             .unwrap_or_default()
     };
-    Memory {
-        rss_kib: kib(&status, "VmRSS:"),
-        pss_kib: kib(&rollup, "Pss:"),
-        peak_rss_kib: kib(&status, "VmHWM:"),
-    }
+    Memory { rss_kib: kib(&status, "VmRSS:"), pss_kib: kib(&rollup, "Pss:"), peak_rss_kib: kib(&status, "VmHWM:") }
 }
 
 // === impl Used ===

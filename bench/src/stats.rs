@@ -20,10 +20,7 @@ impl Middle {
             n => f64::midpoint(sorted[n / 2 - 1], sorted[n / 2]),
         };
         let range = sorted[sorted.len() - 1] - sorted[0];
-        Self {
-            median,
-            spread_percent: if median == 0.0 { 0.0 } else { 100.0 * range / median },
-        }
+        Self { median, spread_percent: if median == 0.0 { 0.0 } else { 100.0 * range / median } }
     }
 }
 

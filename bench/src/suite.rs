@@ -226,7 +226,10 @@ impl Suite {
     }
 
     fn memory(&mut self, idle: &[(String, Memory)], loaded: &[(String, Memory)]) {
-        println!("\n{:<22} {:>12} {:>12} {:>12} {:>12} {:>12}", "MiB of memory", "idle RSS", "idle PSS", "RSS", "PSS", "peak RSS");
+        println!(
+            "\n{:<22} {:>12} {:>12} {:>12} {:>12} {:>12}",
+            "MiB of memory", "idle RSS", "idle PSS", "RSS", "PSS", "peak RSS"
+        );
         let mib = |kib: u64| kib as f64 / 1024.0;
         let line = |name: &str, values: [u64; 5]| {
             let values = values.map(|kib| format!(" {:>12.1}", mib(kib)));
@@ -251,12 +254,9 @@ impl Suite {
         }
         line("= all of these", totals);
         let detail = json!({ "by_process": by_process, "aim_mib": AIM_MEMORY_MIB });
-        for (case, kib) in [
-            ("idle RSS", totals[0]),
-            ("idle PSS", totals[1]),
-            ("loaded RSS", totals[2]),
-            ("loaded PSS", totals[3]),
-        ] {
+        for (case, kib) in
+            [("idle RSS", totals[0]), ("idle PSS", totals[1]), ("loaded RSS", totals[2]), ("loaded PSS", totals[3])]
+        {
             self.rows.push(Row {
                 bench: "rss",
                 case: case.into(),
@@ -317,7 +317,13 @@ fn explain(case: Case, measured: &Measured) {
     let ms = |name: &str| measured.mean(name) * 1e3;
     eprintln!(
         "  {} events in {:.2} s, {:.2} s of it draining, {} refused; stored {} distinct, {} missing, {} altered",
-        measured.events, measured.seconds, measured.drain_s, measured.refused, measured.stored.distinct, measured.stored.missing, measured.stored.altered
+        measured.events,
+        measured.seconds,
+        measured.drain_s,
+        measured.refused,
+        measured.stored.distinct,
+        measured.stored.missing,
+        measured.stored.altered
     );
     eprintln!(
         "  ingest: {:.1} requests of {} a group; store: {:.0} events a sync, {:.2} ms a sync, {:.2} ms a put; engine {:.2} ms a batch; consumer {:.0} events, {:.2} ms a call",

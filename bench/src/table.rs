@@ -133,7 +133,13 @@ impl CpuTable {
     pub fn print(&self) {
         let mut names: Vec<&str> = Vec::new();
         for (_, _, used) in &self.columns {
-            names.extend(used.each.iter().map(|used| used.name.as_str()).filter(|name| !names.contains(name)).collect::<Vec<_>>());
+            names.extend(
+                used.each
+                    .iter()
+                    .map(|used| used.name.as_str())
+                    .filter(|name| !names.contains(name))
+                    .collect::<Vec<_>>(),
+            );
         }
         self.block("µs of CPU per event", &names, |used, name| {
             used.each.iter().find(|used| used.name == name).map(|used| used.cpu_us)
