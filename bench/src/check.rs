@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use anyhow::Context as _;
+use anyhow::{bail, Context as _};
 use er_event::event::split;
 use memchr::memmem;
 
@@ -11,6 +11,7 @@ use crate::events::{rfc3339, Known};
 use crate::platform::Platform;
 
 const PAGE_EVENTS: usize = 1000;
+const READ_TRIES: usize = 5;
 
 /// What the store holds of a case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,9 +32,8 @@ pub async fn stored(platform: &Platform, known: &Known, sent: Range<u64>, from_u
     let mut cursor = String::new();
     loop {
         let path = format!("/api/v1/events?from={from}&limit={PAGE_EVENTS}{cursor}");
-        let answer = platform.deployed.client.get(&path).await?;
-        anyhow::ensure!(answer.status.is_success(), "{path}: {} {}", answer.status, answer.body);
-        let (events, next) = page(&answer.body)?;
+        let body = read(platform, &path).await?;
+        let (events, next) = page(&body)?;
         for event in split(events)? {
             let index = known.number(event).and_then(|number| usize::try_from(number.checked_sub(sent.start)?).ok());
             match index.and_then(|index| seen.get_mut(index)) {
@@ -50,6 +50,23 @@ pub async fn stored(platform: &Platform, known: &Known, sent: Range<u64>, from_u
     stored.distinct = seen.iter().filter(|seen| **seen).count() as u64;
     stored.missing = seen.len() as u64 - stored.distinct;
     Ok(stored)
+}
+
+/// The body of an answer of the API. It asks again when none came: that is a defect, but not of what is stored.
+async fn read(platform: &Platform, path: &str) -> anyhow::Result<String> {
+    let mut tries = 1;
+    loop {
+        match platform.deployed.client.get(path).await {
+            Ok(answer) if answer.status.is_success() => return Ok(answer.body),
+            Ok(answer) if !answer.status.is_server_error() || tries == READ_TRIES => {
+                bail!("{path}: {} {}", answer.status, answer.body);
+            }
+            Ok(answer) => eprintln!("  the API answered {} {}", answer.status, answer.body),
+            Err(error) if tries == READ_TRIES => return Err(error),
+            Err(error) => eprintln!("  the API did not answer: {error:#}"),
+        }
+        tries += 1;
+    }
 }
 
 /// How many dead letters there are, up to a page of them.

@@ -11,6 +11,9 @@ use crate::support::{send, shared, stored, text};
 
 const SHOWN_WITHIN: Duration = Duration::from_secs(15);
 
+/// How often a reader may have to come back for 60 events, seven at a time, with time to spare for empty visits.
+const RETURNS_MAX: usize = 100;
+
 /// Opens a tail and waits for its first position, from which on nothing is missed.
 async fn open(tenant: &Tenant, query: &str) -> anyhow::Result<(Tail, String)> {
     let mut tail = Tail::open(&tenant.client, query, None).await?;
@@ -85,7 +88,10 @@ fn a_reader_that_comes_back_misses_nothing() -> anyhow::Result<()> {
             })
         };
         // Hangs up after every few events, and comes back with the position it knows.
+        let mut returns = 0;
         while seen.len() < sent {
+            returns += 1;
+            ensure!(returns <= RETURNS_MAX, "it came back {RETURNS_MAX} times and saw {} events", seen.len());
             for _ in 0..7 {
                 if seen.len() == sent {
                     break;

@@ -1,8 +1,9 @@
 //! A tenant's events as they come, as server-sent events.
 //!
-//! A position stands with the last event of each page only: a client that loses the connection inside a page gets that
-//! page again, and misses nothing. The host bounds the time of one call, so a stream ends by itself after a while and
-//! the client, which remembers the position, comes back.
+//! Every event has a position: where its page began and how many of the page came before it, or, for the last of a page,
+//! where the next page begins. A page read again from where it began begins with the same events, so that a client that
+//! lost the connection goes on after the last event it saw. The host bounds the time of one call, so a stream ends by
+//! itself after a while and the client, which remembers the position, comes back.
 
 use er_event::event::{split, EventRef};
 use er_event::Problem;
@@ -35,6 +36,10 @@ pub struct Tail {
     tenant: String,
     types: Vec<String>,
     first: TailPage,
+    /// Where the first page begins.
+    from: u64,
+    /// Events of it that the client has seen.
+    seen: usize,
 }
 
 impl Tail {
@@ -44,30 +49,36 @@ impl Tail {
         let tenant = caller.tenant(&query)?;
         let types = types(&query)?;
         // A browser that reconnects repeats the URL, `after` included; its header knows better.
-        let after = match request.header("last-event-id").map(str::trim).filter(|id| !id.is_empty()) {
+        let (after, seen) = match request.header("last-event-id").map(str::trim).filter(|id| !id.is_empty()) {
             Some(id) => {
-                Some(id.parse().map_err(|_| invalid("Last-Event-ID", "(a header) is not a position of this stream"))?)
+                let (after, seen) = position(id)
+                    .ok_or_else(|| invalid("Last-Event-ID", "(a header) is not a position of this stream"))?;
+                (Some(after), seen)
             }
-            None => query.number("after")?,
+            None => (query.number("after")?, 0),
         };
         let first = backend.tail(&tenant, after, &types, 0).or_problem()?;
-        Ok(Tail { tenant, types, first })
+        let from = after.unwrap_or(first.next);
+        Ok(Tail { tenant, types, first, from, seen })
     }
 
     /// Streams until the time is over, the source fails, or nobody listens.
     pub fn run(self, backend: &dyn Backend, sink: &mut dyn Sink) -> Result<(), Gone> {
         let end_us = backend.now_us() + STREAM_MS_MAX * 1000;
         sink.send(&format!(": events of {}\nretry: 500\n\n", self.tenant))?;
-        let mut page = self.first;
+        let (mut page, mut from, mut seen) = (self.first, self.from, self.seen);
         loop {
-            let Some(text) = page_text(&page) else { return sink.send(": a page could not be read\n\n") };
+            let Some(text) = page_text(&page, from, &mut seen) else {
+                return sink.send(": a page could not be read\n\n");
+            };
             sink.send(&text)?;
             let left_ms = (end_us - backend.now_us()) / 1000;
             if left_ms <= 0 {
                 return sink.send(": time is up, come back\n\n");
             }
             let wait_ms = u32::try_from(left_ms.min(WAIT_MS_MAX)).unwrap_or(0);
-            page = match backend.tail(&self.tenant, Some(page.next), &self.types, wait_ms).or_problem() {
+            from = page.next;
+            page = match backend.tail(&self.tenant, Some(from), &self.types, wait_ms).or_problem() {
                 Ok(page) => page,
                 Err(problem) => {
                     let retry_ms = problem.retry_after_ms.unwrap_or(2000);
@@ -87,19 +98,32 @@ fn types(query: &Query) -> Result<Vec<String>, Problem> {
     }
 }
 
-/// None when the page is no batch, which only a defect can bring about.
-fn page_text(page: &TailPage) -> Option<String> {
+/// `<page>` or `<page>-<events seen of it>`.
+fn position(id: &str) -> Option<(u64, usize)> {
+    match id.split_once('-') {
+        Some((page, seen)) => Some((page.parse().ok()?, seen.parse().ok()?)),
+        None => Some((id.parse().ok()?, 0)),
+    }
+}
+
+/// The page that begins at `from`, without the first `seen` events, which are counted down. None when the page is no
+/// batch, which only a defect can bring about.
+fn page_text(page: &TailPage, from: u64, seen: &mut usize) -> Option<String> {
     let events = split(&page.events).ok()?;
-    let Some((last, before)) = events.split_last() else {
+    let skip = events.len().min(*seen);
+    *seen -= skip;
+    if skip == events.len() {
         // A block without data moves the client's position and raises no event.
         return Some(format!("id: {}\n: keep-alive\n\n", page.next));
-    };
+    }
     let mut text = String::with_capacity(page.events.len() + 64 * events.len());
-    for event in before {
+    for (index, event) in events.iter().enumerate().skip(skip) {
+        match index + 1 {
+            count if count == events.len() => text.push_str(&format!("id: {}\n", page.next)),
+            count => text.push_str(&format!("id: {from}-{count}\n")),
+        }
         push_event(&mut text, event);
     }
-    text.push_str(&format!("id: {}\n", page.next));
-    push_event(&mut text, last);
     Some(text)
 }
 

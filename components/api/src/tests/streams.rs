@@ -37,7 +37,7 @@ fn page(events: &str, next: u64) -> Result<TailPage, crate::backend::Fault> {
 }
 
 #[test]
-fn events_come_with_type_and_data_and_one_position_a_page() {
+fn events_come_with_type_data_and_position() {
     let world = World::new();
     let event = |id: u32| format!("{{\"specversion\":\"1.0\",\n\"id\":\"{id}\",\"source\":\"/s\",\"type\":\"t{id}\"}}");
     world.pages.borrow_mut().push(page(&format!("[{},{}]", event(1), event(2)), 42));
@@ -47,10 +47,26 @@ fn events_come_with_type_and_data_and_one_position_a_page() {
     assert_eq!(
         client.heard,
         format!(
-            ": events of acme\nretry: 500\n\nevent: t1\ndata: {}\n\nid: 42\nevent: t2\ndata: {}\n\n",
+            ": events of acme\nretry: 500\n\nid: 42-1\nevent: t1\ndata: {}\n\nid: 42\nevent: t2\ndata: {}\n\n",
             one_line(1),
             one_line(2)
         )
+    );
+}
+
+#[test]
+fn a_client_that_hung_up_inside_a_page_gets_the_rest_of_it() {
+    let world = World::new();
+    let event = |id: u32| format!(r#"{{"specversion":"1.0","id":"{id}","source":"/s","type":"t"}}"#);
+    world.pages.borrow_mut().push(page(&format!("[{},{},{}]", event(1), event(2), event(3)), 42));
+    let mut client = Client { enough: Some("id: 42"), ..Client::default() };
+    let tail = open(&world, "/api/v1/tail", &[("last-event-id", "40-2")]).unwrap();
+    assert_eq!(tail.run(&world, &mut client), Err(Gone));
+    assert_eq!(world.asked.borrow()[0], "acme Some(40) [] 0");
+    assert_eq!(
+        client.heard,
+        format!(": events of acme\nretry: 500\n\nid: 42\nevent: t\ndata: {}\n\n", event(3)),
+        "only what was not seen"
     );
 }
 
