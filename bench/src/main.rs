@@ -13,10 +13,12 @@ mod stats;
 mod suite;
 mod table;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 use er_deploy::manifest::Set;
 use tokio::signal::unix::{signal, SignalKind};
@@ -100,6 +102,7 @@ async fn run(args: &Args) -> anyhow::Result<()> {
         "a lattice runs in {}, and would take CPU from what is measured; stop it with `make down`",
         args.demo_dir.display()
     );
+    let _lock = lock(&args.dir)?;
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let outcome = tokio::select! {
         outcome = suite::run(args) => outcome,
@@ -114,6 +117,15 @@ async fn run(args: &Args) -> anyhow::Result<()> {
         }
     }
     outcome
+}
+
+/// Held while a bench runs in the folder: two would delete each other's lattice, and measure each other.
+fn lock(dir: &Path) -> anyhow::Result<File> {
+    std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
+    let path = dir.join("lock");
+    let file = File::create(&path).with_context(|| format!("opening {}", path.display()))?;
+    file.try_lock().with_context(|| format!("another bench runs in {}", dir.display()))?;
+    Ok(file)
 }
 
 /// Microseconds since 1970 (UTC), as the platform's reports count.
