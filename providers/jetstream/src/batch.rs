@@ -4,11 +4,13 @@ use bytes::Bytes;
 use er_event::limits::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX};
 
 use crate::ack::Delivery;
+use crate::streams;
 
 /// Messages whose batches are handed over together.
 #[derive(Debug, Default)]
 pub struct Group {
     pub deliveries: Vec<Delivery>,
+    events: usize,
     bytes: usize,
 }
 
@@ -16,15 +18,17 @@ pub struct Group {
 
 impl Group {
     pub fn push(&mut self, delivery: Delivery) {
+        self.events += count(&delivery);
         self.bytes += delivery.payload().len();
         self.deliveries.push(delivery);
     }
 
-    /// Whether one more batch of this size keeps the group within the limits of one call. Events are not
-    /// counted: a message has at least 2 bytes of JSON an event, and groups are made of few messages.
+    /// Whether one more batch of this size keeps the group within the limits of one call.
     pub fn fits(&self, delivery: &Delivery, messages_max: usize) -> bool {
         self.deliveries.is_empty()
-            || (self.deliveries.len() < messages_max && self.bytes + delivery.payload().len() <= BATCH_BYTES_MAX)
+            || (self.deliveries.len() < messages_max
+                && self.events + count(delivery) <= BATCH_EVENTS_MAX
+                && self.bytes + delivery.payload().len() <= BATCH_BYTES_MAX)
     }
 
     /// The joined batch; the payload itself where there is one message.
@@ -41,7 +45,7 @@ pub fn group(deliveries: Vec<Delivery>, messages_max: usize) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for delivery in deliveries {
         match groups.last_mut() {
-            Some(last) if last.fits(&delivery, messages_max.min(BATCH_EVENTS_MAX)) => last.push(delivery),
+            Some(last) if last.fits(&delivery, messages_max) => last.push(delivery),
             _ => {
                 let mut group = Group::default();
                 group.push(delivery);
@@ -50,6 +54,11 @@ pub fn group(deliveries: Vec<Delivery>, messages_max: usize) -> Vec<Group> {
         }
     }
     groups
+}
+
+/// Events of a message, as whoever published it counted them.
+fn count(delivery: &Delivery) -> usize {
+    delivery.header(streams::EVENTS_COUNT).and_then(|count| count.parse().ok()).unwrap_or(1)
 }
 
 /// Joins JSON arrays into one, textually.
