@@ -37,6 +37,11 @@ impl Delivery {
         self.message.headers.as_ref()?.get(name).map(async_nats::HeaderValue::as_str)
     }
 
+    /// Events of the message, as whoever published it counted them.
+    pub fn events(&self) -> usize {
+        self.header(streams::EVENTS_COUNT).and_then(|count| count.parse().ok()).unwrap_or(1)
+    }
+
     /// When the first event of the message came in, in microseconds; 0 where that is not known.
     pub fn received_us(&self) -> u64 {
         self.header(streams::RECEIVED_US).and_then(|text| text.parse().ok()).unwrap_or_default()

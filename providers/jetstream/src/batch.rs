@@ -4,7 +4,6 @@ use bytes::Bytes;
 use er_event::limits::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX};
 
 use crate::ack::Delivery;
-use crate::streams;
 
 /// Messages whose batches are handed over together.
 #[derive(Debug, Default)]
@@ -18,7 +17,7 @@ pub struct Group {
 
 impl Group {
     pub fn push(&mut self, delivery: Delivery) {
-        self.events += count(&delivery);
+        self.events += delivery.events();
         self.bytes += delivery.payload().len();
         self.deliveries.push(delivery);
     }
@@ -27,7 +26,7 @@ impl Group {
     pub fn fits(&self, delivery: &Delivery, messages_max: usize) -> bool {
         self.deliveries.is_empty()
             || (self.deliveries.len() < messages_max
-                && self.events + count(delivery) <= BATCH_EVENTS_MAX
+                && self.events + delivery.events() <= BATCH_EVENTS_MAX
                 && self.bytes + delivery.payload().len() <= BATCH_BYTES_MAX)
     }
 
@@ -54,11 +53,6 @@ pub fn group(deliveries: Vec<Delivery>, messages_max: usize) -> Vec<Group> {
         }
     }
     groups
-}
-
-/// Events of a message, as whoever published it counted them.
-fn count(delivery: &Delivery) -> usize {
-    delivery.header(streams::EVENTS_COUNT).and_then(|count| count.parse().ok()).unwrap_or(1)
 }
 
 /// Joins JSON arrays into one, textually.

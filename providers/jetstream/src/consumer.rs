@@ -120,7 +120,7 @@ impl Consumer {
         let mut groups: Vec<Vec<Delivery>> = Vec::new();
         let (mut events, mut bytes) = (0, 0);
         for delivery in deliveries {
-            let count: usize = header(&delivery, streams::EVENTS_COUNT).unwrap_or(1);
+            let count = delivery.events();
             let size = delivery.payload().len();
             let fits =
                 events + count <= self.settings.batch_events_max && bytes + size <= er_event::limits::BATCH_BYTES_MAX;
@@ -169,7 +169,7 @@ impl Consumer {
             many => crate::batch::join(many.iter().map(|d| d.payload().as_ref())),
         };
         let text = std::str::from_utf8(&text).map_err(|e| Away(e.to_string()))?;
-        let count: usize = group.iter().map(|d| header(d, streams::EVENTS_COUNT).unwrap_or(1)).sum();
+        let count = group.iter().map(Delivery::events).sum();
         if self.takes_all(text, count) {
             return self.attempt(text, attempt, received_us, &id).await;
         }
