@@ -27,6 +27,12 @@ struct Told {
     rss_bytes_max: u64,
 }
 
+/// A text that does not shrink when it is packed: what is bounded in packed bytes is then full soon.
+fn dense(rng: &mut Rng) -> String {
+    let hex: String = std::iter::repeat_with(|| format!("{:016x}", rng.draw())).take(250).collect();
+    format!("\"{hex}\"")
+}
+
 /// Everybody posts a large batch, again and again, until as many as there are senders were refused.
 async fn press(platform: &Arc<Platform>, tenant: &Tenant, oracle: &Arc<Oracle>) -> anyhow::Result<Told> {
     let mut senders = JoinSet::new();
@@ -36,13 +42,15 @@ async fn press(platform: &Arc<Platform>, tenant: &Tenant, oracle: &Arc<Oracle>) 
         senders.spawn(async move {
             let mut accepted_events = 0;
             let mut slowest = Duration::ZERO;
+            let mut rng = Rng::new(sender as u64);
             for round in 0.. {
                 let ids: Vec<String> = (0..EVENTS).map(|n| format!("{sender}-{round}-{n}")).collect();
-                let data = format!("\"{}\"", "x".repeat(4_000));
+                let mut body = Vec::new();
                 for id in &ids {
+                    let data = dense(&mut rng);
                     oracle.sending("/press", id, &data);
+                    body.push(event("/press", id, "t", &data));
                 }
-                let body: Vec<String> = ids.iter().map(|id| event("/press", id, "t", &data)).collect();
                 let started = Instant::now();
                 let answer =
                     tokio::time::timeout(ANSWERED_WITHIN, post(&client, BATCH, format!("[{}]", body.join(","))));

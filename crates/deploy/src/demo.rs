@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use er_deploy::client::Client;
 use er_deploy::first::Env;
 use er_deploy::samples;
+use er_event::packed;
 use futures::StreamExt as _;
 use serde_json::Value;
 
@@ -208,7 +209,9 @@ async fn types_since(
         while let Some(message) = page.next().await {
             let message = message.map_err(|e| anyhow::anyhow!(e))?;
             any = true;
-            for event in er_event::event::parse_batch(std::str::from_utf8(&message.payload)?)? {
+            let encoding = message.headers.as_ref().and_then(|headers| headers.get(packed::CONTENT_ENCODING));
+            let batch = packed::plain(encoding.map(|encoding| encoding.as_str()), &message.payload)?;
+            for event in er_event::event::parse_batch(std::str::from_utf8(&batch)?)? {
                 *types.entry(event.event_type.into_owned()).or_default() += 1;
                 total += 1;
             }

@@ -12,6 +12,7 @@ pub mod json;
 pub mod keys;
 pub mod limits;
 pub mod normalize;
+pub mod packed;
 mod percent;
 pub mod problem;
 mod reject;

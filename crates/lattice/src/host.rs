@@ -73,9 +73,12 @@ pub const WORKERS: usize = 2;
 /// nobody: with more workers than loops, the kernel shares the cores and the other tenants' calls go on.
 const TENANT_WORKERS: usize = 32;
 
+/// What a task wakes last waits in a slot of its worker that no other worker may take from. A guest that wakes the
+/// connection's task and then loops would hold up everybody's calls: so there is no such slot.
 pub fn runtime(workers: usize) -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
+        .disable_lifo_slot()
         .enable_all()
         .build()
         .context("can't start the runtime")

@@ -2,7 +2,7 @@
 
 pub mod call;
 pub mod codec;
-mod links;
+pub mod links;
 pub mod metrics;
 pub mod serve;
 pub mod settings;

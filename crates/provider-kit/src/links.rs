@@ -1,4 +1,4 @@
-//! Links that a provider was never told of.
+//! A provider's links: who may call it, and those that it was never told of.
 //!
 //! A host gives a starting provider the links it knows, and publishes each later one. What is put in between, after
 //! the provider's data was written and before it subscribed, reaches nobody, and nothing repeats it: the provider
@@ -13,7 +13,7 @@ use async_nats::jetstream;
 use serde::Deserialize;
 use tracing::{debug, info, warn};
 use wasmcloud_provider_sdk::provider::{receive_link_for_provider, ProviderConnection};
-use wasmcloud_provider_sdk::{InterfaceLinkDefinition, Provider};
+use wasmcloud_provider_sdk::{get_connection, Context, InterfaceLinkDefinition, Provider};
 
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -38,6 +38,30 @@ struct Link {
     source_config: Vec<String>,
     #[serde(default)]
     target_config: Vec<String>,
+}
+
+/// A call over a link that does not exist.
+#[derive(Debug, thiserror::Error)]
+#[error("`{caller}` has no link to `{interface}` of `{provider}`; mend it with a link in the wadm manifest")]
+pub struct NotLinked {
+    pub caller: String,
+    pub interface: String,
+    pub provider: String,
+}
+
+/// Whether the caller has a link to this interface of the running provider.
+pub async fn check(cx: Option<&Context>, interface: &str) -> Result<(), NotLinked> {
+    let caller = cx.and_then(|cx| cx.component.as_deref()).unwrap_or_default();
+    let connection = get_connection();
+    let links = connection.target_links.read().await;
+    if links.get(caller).is_some_and(|link| link.interfaces.iter().any(|name| name == interface)) {
+        return Ok(());
+    }
+    Err(NotLinked {
+        caller: caller.to_owned(),
+        interface: interface.to_owned(),
+        provider: connection.provider_id.to_string(),
+    })
 }
 
 /// Looks for links that were missed, for as long as the process runs.

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use async_nats::jetstream::{AckKind, Message};
-use bytes::Bytes;
 use metrics::counter;
 use tracing::warn;
 
+use crate::payload::Payload;
 use crate::streams;
 
 /// A message that was pulled and not yet answered for. Dropped unspent it goes back to its stream at once, and
@@ -29,8 +29,8 @@ impl Delivery {
         &self.message.subject
     }
 
-    pub fn payload(&self) -> &Bytes {
-        &self.message.payload
+    pub fn payload(&self) -> Payload {
+        Payload::of(&self.message)
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {

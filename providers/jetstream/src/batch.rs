@@ -2,8 +2,10 @@
 
 use bytes::Bytes;
 use er_event::limits::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX};
+use er_event::packed::PackedError;
 
 use crate::ack::Delivery;
+use crate::payload::Payload;
 
 /// Messages whose batches are handed over together.
 #[derive(Debug, Default)]
@@ -30,11 +32,21 @@ impl Group {
                 && self.bytes + delivery.payload().len() <= BATCH_BYTES_MAX)
     }
 
-    /// The joined batch; the payload itself where there is one message.
-    pub fn events(&self) -> Bytes {
+    /// Events of all messages, as whoever published them counted them.
+    pub fn count(&self) -> usize {
+        self.events
+    }
+
+    /// The joined batch.
+    pub fn batch(&self) -> Result<Bytes, PackedError> {
+        joined(&self.deliveries)
+    }
+
+    /// The batch as it stands in a stream. `batch`: what [`Self::batch`] gave.
+    pub fn payload(&self, batch: &Bytes) -> Payload {
         match self.deliveries.as_slice() {
-            [only] => only.payload().clone(),
-            many => join(many.iter().map(|delivery| delivery.payload().as_ref())),
+            [only] => only.payload(),
+            _ => Payload::pack(batch.clone()),
         }
     }
 }
@@ -53,6 +65,18 @@ pub fn group(deliveries: Vec<Delivery>, messages_max: usize) -> Vec<Group> {
         }
     }
     groups
+}
+
+/// The batch of several messages; the payload itself where there is one.
+pub fn joined(deliveries: &[Delivery]) -> Result<Bytes, PackedError> {
+    match deliveries {
+        [only] => only.payload().unpack(),
+        many => {
+            let batches =
+                many.iter().map(|delivery| delivery.payload().unpack()).collect::<Result<Vec<_>, PackedError>>()?;
+            Ok(join(batches.iter().map(Bytes::as_ref)))
+        }
+    }
 }
 
 /// Joins JSON arrays into one, textually.

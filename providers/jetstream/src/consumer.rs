@@ -164,29 +164,27 @@ impl Consumer {
         let attempt = header(first, ATTEMPT).unwrap_or(1);
         let id = format!("{}-{}", first.position().0, group.len());
         let received_us = first.received_us();
-        let text = match group {
-            [only] => only.payload().clone(),
-            many => crate::batch::join(many.iter().map(|d| d.payload().as_ref())),
-        };
-        let text = std::str::from_utf8(&text).map_err(|e| Away(e.to_string()))?;
+        let batch = crate::batch::joined(group).map_err(|e| Away(e.to_string()))?;
+        let text = std::str::from_utf8(&batch).map_err(|e| Away(e.to_string()))?;
         let count = group.iter().map(Delivery::events).sum();
         if self.takes_all(text, count) {
-            return self.attempt(text, attempt, received_us, &id).await;
+            return self.attempt(text, count, attempt, received_us, &id).await;
         }
         let events = parse_batch(text).map_err(|e| Away(e.to_string()))?;
         let mut part = BatchWriter::new();
         let mut parts = Vec::new();
         for event in events.iter().filter(|event| self.wants(event)) {
             if part.len() >= self.settings.batch_events_max {
-                parts.push(std::mem::take(&mut part).finish());
+                parts.push(std::mem::take(&mut part));
             }
             part.push(event.raw);
         }
         if !part.is_empty() {
-            parts.push(part.finish());
+            parts.push(part);
         }
-        for (index, part) in parts.iter().enumerate() {
-            self.attempt(part, attempt, received_us, &format!("{id}-{index}")).await?;
+        for (index, part) in parts.into_iter().enumerate() {
+            let count = part.len();
+            self.attempt(&part.finish(), count, attempt, received_us, &format!("{id}-{index}")).await?;
         }
         Ok(())
     }
@@ -204,7 +202,8 @@ impl Consumer {
             && event.extension("eremitter").is_none_or(|emitter| emitter != *self.id)
     }
 
-    async fn attempt(&self, events: &str, attempt: u32, received_us: u64, id: &str) -> Result<(), Away> {
+    /// `events`: a batch of `count` events.
+    async fn attempt(&self, events: &str, count: usize, attempt: u32, received_us: u64, id: &str) -> Result<(), Away> {
         self.note_hop(events);
         let started = Instant::now();
         let answer = handle(&self.caller, &self.id, events, self.settings.timeout).await;
@@ -214,7 +213,7 @@ impl Consumer {
         let parsed;
         let unhandled: Vec<Unhandled> = match answer {
             Ok(failures) if failures.is_empty() => {
-                self.report(events, 0, attempt, received_us, wall).await;
+                self.report(events.len(), count, 0, attempt, received_us, wall).await;
                 return Ok(());
             }
             Ok(failures) => {
@@ -253,7 +252,7 @@ impl Consumer {
         };
         let out = policy.after(attempt, &unhandled, whole, received_us, id);
         publish_all(&self.js, out).await.map_err(|e| Away(e.to_string()))?;
-        self.report(events, unhandled.len(), attempt, received_us, wall).await;
+        self.report(events.len(), count, unhandled.len(), attempt, received_us, wall).await;
         Ok(())
     }
 
@@ -273,9 +272,8 @@ impl Consumer {
     }
 
     /// A delivery report on `er.report.delivery.<tenant>` for whoever listens: bench, demo, tests. Not durable.
-    async fn report(&self, events: &str, failed: usize, attempt: u32, received_us: u64, wall: Duration) {
+    async fn report(&self, bytes: usize, count: usize, failed: usize, attempt: u32, received_us: u64, wall: Duration) {
         let handled_us = now_us();
-        let count = er_event::event::split(events).map_or(0, |events| events.len());
         counter!("eventrunner_events_delivered_total").increment((count - failed.min(count)) as u64);
         if received_us > 0 && attempt == 1 {
             let latency = Duration::from_micros(handled_us.saturating_sub(received_us));
@@ -286,7 +284,7 @@ impl Consumer {
             "events": count,
             "failed": failed,
             "attempt": attempt,
-            "bytes": events.len(),
+            "bytes": bytes,
             "received_us": received_us,
             "handled_us": handled_us,
             "wall_us": u64::try_from(wall.as_micros()).unwrap_or(u64::MAX),

@@ -9,6 +9,7 @@ mod consumer;
 mod emitter;
 mod fault;
 mod kv;
+mod payload;
 mod provider;
 mod publish;
 mod pull;

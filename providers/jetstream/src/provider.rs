@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use async_nats::jetstream::{self, kv::Store};
-use er_provider_kit::Caller;
+use er_provider_kit::{links, Caller};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -109,14 +109,7 @@ impl Jetstream {
 
     /// Whether the caller has a link to this interface.
     pub async fn check_link(&self, cx: Option<&Context>, interface: &str) -> Result<(), Fault> {
-        let source = cx.and_then(|cx| cx.component.as_deref()).unwrap_or_default();
-        let links = get_connection().target_links.read().await;
-        let linked = links.get(source).is_some_and(|link| link.interfaces.iter().any(|name| name == interface));
-        if linked {
-            Ok(())
-        } else {
-            Err(fault(FaultCode::Denied, format!("`{source}` has no link to `{interface}` of the jetstream provider")))
-        }
+        links::check(cx, interface).await.map_err(|refusal| fault(FaultCode::Denied, refusal.to_string()))
     }
 
     /// The tenant of an emitting component, and the hop of what it works on.

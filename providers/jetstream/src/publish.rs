@@ -3,8 +3,8 @@
 use async_nats::jetstream::context::PublishError;
 use async_nats::jetstream::Context;
 use async_nats::HeaderMap;
-use bytes::Bytes;
 
+use crate::payload::Payload;
 use crate::streams;
 
 /// A message to be published once.
@@ -16,7 +16,7 @@ pub struct Outgoing {
     /// When the first of its events came in, in microseconds.
     pub received_us: u64,
     pub headers: Vec<(&'static str, String)>,
-    pub payload: Bytes,
+    pub payload: Payload,
 }
 
 /// Publishes and waits for the PubAck. A duplicate counts as published.
@@ -27,7 +27,8 @@ pub async fn publish(js: &Context, out: Outgoing) -> Result<(), PublishError> {
     for (name, value) in &out.headers {
         headers.insert(*name, value.as_str());
     }
-    js.publish_with_headers(out.subject, headers, out.payload).await?.await?;
+    let payload = out.payload.into_message(&mut headers);
+    js.publish_with_headers(out.subject, headers, payload).await?.await?;
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use wasmcloud_provider_sdk::Context;
 use crate::bindings::eventrunner::platform::types::{Fault, FaultCode};
 use crate::bindings::exports::eventrunner::platform::raw_log::{Entry, Handler};
 use crate::fault::{fault, publish_fault, unavailable};
+use crate::payload::Payload;
 use crate::provider::Jetstream;
 use crate::publish::{publish_all, Outgoing};
 use crate::streams;
@@ -89,7 +90,7 @@ impl Group {
 
     fn outgoing(mut self, subject: String) -> Outgoing {
         let payload = match self.batches.as_mut_slice() {
-            [only] => std::mem::take(only).into(),
+            [only] => bytes::Bytes::from(std::mem::take(only)),
             many => crate::batch::join(many.iter().map(|batch| batch.as_bytes())),
         };
         Outgoing {
@@ -97,7 +98,7 @@ impl Group {
             message_id: self.message_id,
             received_us: self.received_us,
             headers: vec![(streams::EVENTS_COUNT, self.events.to_string())],
-            payload,
+            payload: Payload::pack(payload),
         }
     }
 }

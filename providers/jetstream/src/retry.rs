@@ -6,6 +6,7 @@ use er_event::dead::DeadLetter;
 use er_event::event::{BatchWriter, EventRef};
 use metrics::counter;
 
+use crate::payload::Payload;
 use crate::publish::{now_us, Outgoing};
 use crate::streams;
 
@@ -82,7 +83,7 @@ impl Policy<'_> {
                 (NOT_BEFORE_US, not_before.to_string()),
                 (streams::EVENTS_COUNT, events.len().to_string()),
             ],
-            payload: batch.finish().into(),
+            payload: Payload::pack(batch.finish()),
         }
     }
 
@@ -115,7 +116,7 @@ pub fn dead_letter(tenant: &str, received_us: u64, letter: &DeadLetter) -> Outgo
         message_id: format!("dead-{key:016x}"),
         received_us,
         headers: Vec::new(),
-        payload: letter.to_json().into(),
+        payload: Payload::pack(letter.to_json()),
     }
 }
 
@@ -140,7 +141,8 @@ mod tests {
                 raw[..size].iter().map(|raw| Unhandled { raw, reason: "trap".into(), after: None }).collect();
             let out = policy().after(attempt, &unhandled, true, 0, "1");
             assert!(out.len() <= PIECES);
-            let largest = er_event::event::split(std::str::from_utf8(&out[0].payload).unwrap()).unwrap().len();
+            let first = out[0].payload.unpack().unwrap();
+            let largest = er_event::event::split(std::str::from_utf8(&first).unwrap()).unwrap().len();
             size = largest;
         }
         assert_eq!(size, 1);
@@ -151,7 +153,8 @@ mod tests {
         let raw = event(7);
         let unhandled = [Unhandled { raw: &raw, reason: "no such order".into(), after: None }];
         let out = policy().after(5, &unhandled, false, 0, "1");
-        let letter = DeadLetter::parse(std::str::from_utf8(&out[0].payload).unwrap()).unwrap();
+        let payload = out[0].payload.unpack().unwrap();
+        let letter = DeadLetter::parse(std::str::from_utf8(&payload).unwrap()).unwrap();
         assert_eq!(out[0].subject, "er.dead.demo");
         assert_eq!((letter.reason.as_str(), letter.attempts), ("no such order", 5));
         assert_eq!(letter.consumer.as_deref(), Some("c"));

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::Context;
-use bytes::Bytes;
 use er_event::dead::{read_dead, DeadLetter};
 use er_event::event::split;
 use er_provider_kit::call::{CallError, Caller};
@@ -17,6 +16,7 @@ use tracing::{error, warn};
 use crate::ack::Delivery;
 use crate::batch::{group, Group};
 use crate::components::{process, ComponentError, Outcome};
+use crate::payload::Payload;
 use crate::publish::{now_us, publish_all, Outgoing};
 use crate::pull::{Prefetch, Puller};
 use crate::retry::dead_letter;
@@ -96,19 +96,15 @@ impl Shard {
 
     /// Brings a group to its outcome, or gives it back to the stream and says how long for.
     async fn settle(&self, tenant: &str, group: Group) -> Result<(), Duration> {
-        let events = group.events();
         let received_us = group.deliveries.first().map_or(0, Delivery::received_us);
         let (first, delivered) = group.deliveries.first().map_or((0, 1), Delivery::position);
         let last = group.deliveries.last().map_or((0, 1), Delivery::position).0;
         let id = format!("{}-{first}-{last}", self.index);
         let started = Instant::now();
-        let result = match std::str::from_utf8(&events) {
-            Ok(text) if delivered > ISOLATE_AFTER => self.isolate(tenant, text, &id, received_us).await,
-            Ok(text) => match self.process(tenant, text).await {
-                Ok(outcome) => self.publish(tenant, &events, outcome, &id, received_us).await,
-                Err(error) => Err(error.to_string()),
-            },
-            Err(error) => Err(format!("raw message {first} is not UTF-8: {error}")),
+        let result = if delivered > ISOLATE_AFTER {
+            self.isolate(tenant, &group, &id, received_us).await
+        } else {
+            self.together(tenant, &group, &id, received_us).await
         };
         histogram!("eventrunner_engine_seconds").record(started.elapsed().as_secs_f64());
         match result {
@@ -130,25 +126,36 @@ impl Shard {
         }
     }
 
+    async fn together(&self, tenant: &str, group: &Group, id: &str, received_us: u64) -> Result<(), String> {
+        let batch = group.batch().map_err(|e| e.to_string())?;
+        let outcome = self.process(tenant, text(&batch)?).await.map_err(|e| e.to_string())?;
+        let unchanged = || (group.payload(&batch), group.count());
+        self.publish(tenant, unchanged, outcome, id, received_us).await
+    }
+
     async fn process(&self, tenant: &str, raw: &str) -> Result<Outcome, ComponentError> {
         let outcome = process(&self.caller, &self.engine, tenant, raw, self.timeout).await?;
         self.engine_ok_us.store(now_us(), Ordering::Relaxed);
         Ok(outcome)
     }
 
-    /// Publishes the outcome of the batch `raw`.
+    /// Publishes the outcome of a batch. `unchanged`: the batch itself, and how many events it holds.
     async fn publish(
         &self,
         tenant: &str,
-        raw: &Bytes,
+        unchanged: impl FnOnce() -> (Payload, usize),
         outcome: Outcome,
         id: &str,
         received_us: u64,
     ) -> Result<(), String> {
         let mut out = Vec::new();
-        let payload = outcome.events.map_or_else(|| raw.clone(), Bytes::from);
-        let text = std::str::from_utf8(&payload).map_err(|e| e.to_string())?;
-        let events = split(text).map_err(|e| format!("engine's events: {e}"))?.len();
+        let (payload, events) = match outcome.events {
+            Some(events) => {
+                let count = split(&events).map_err(|e| format!("engine's events: {e}"))?.len();
+                (Payload::pack(events), count)
+            }
+            None => unchanged(),
+        };
         if events > 0 {
             counter!("eventrunner_events_stored_total").increment(events as u64);
             out.push(Outgoing {
@@ -180,14 +187,16 @@ impl Shard {
     }
 
     /// One event a call: the others reach their end, the one that breaks the engine becomes a dead letter.
-    async fn isolate(&self, tenant: &str, raw: &str, id: &str, received_us: u64) -> Result<(), String> {
-        let events = split(raw).map_err(|e| e.to_string())?;
+    async fn isolate(&self, tenant: &str, group: &Group, id: &str, received_us: u64) -> Result<(), String> {
+        let batch = group.batch().map_err(|e| e.to_string())?;
+        let events = split(text(&batch)?).map_err(|e| e.to_string())?;
         let mut broken = Vec::new();
         for (index, event) in events.iter().enumerate() {
             let alone = format!("[{event}]");
             match self.process(tenant, &alone).await {
                 Ok(outcome) => {
-                    self.publish(tenant, &alone.into(), outcome, &format!("{id}-{index}"), received_us).await?;
+                    let unchanged = || (Payload::pack(alone.clone()), 1);
+                    self.publish(tenant, unchanged, outcome, &format!("{id}-{index}"), received_us).await?;
                 }
                 Err(
                     error @ (ComponentError::Refused { transient: true, .. }
@@ -219,6 +228,10 @@ impl Shard {
             .collect();
         publish_all(&self.js, dead).await.map_err(|e| e.to_string())
     }
+}
+
+fn text(batch: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(batch).map_err(|e| format!("the raw batch is not UTF-8: {e}"))
 }
 
 fn backoff(delivered: u64) -> Duration {

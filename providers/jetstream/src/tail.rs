@@ -11,6 +11,7 @@ use wasmcloud_provider_sdk::Context;
 use crate::bindings::eventrunner::platform::types::{Fault, FaultCode};
 use crate::bindings::exports::eventrunner::platform::tail::{Handler, Page};
 use crate::fault::{fault, unavailable};
+use crate::payload::Payload;
 use crate::provider::Jetstream;
 use crate::streams;
 
@@ -108,7 +109,8 @@ impl Jetstream {
                 }
             }
             for message in taken {
-                let text = std::str::from_utf8(&message.payload)?;
+                let payload = Payload::of(&message).unpack()?;
+                let text = std::str::from_utf8(&payload)?;
                 if !page.is_empty() && !page.fits(text.len()) {
                     break;
                 }
@@ -147,7 +149,8 @@ impl Jetstream {
                 .and_then(|headers| headers.get_last(async_nats::header::NATS_SEQUENCE))
                 .and_then(|value| value.as_str().parse().ok())
                 .context("JetStream answered without a position")?;
-            let text = std::str::from_utf8(&message.payload)?;
+            let payload = Payload::of(&message.into()).unpack()?;
+            let text = std::str::from_utf8(&payload)?;
             bytes += text.len();
             if count == limit || (count > 0 && bytes > er_event::limits::BATCH_BYTES_MAX) {
                 more = true;

@@ -3,10 +3,9 @@
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
+use er_provider_kit::links;
 use tracing::{error, info};
-use wasmcloud_provider_sdk::{
-    get_connection, Context, HealthCheckRequest, HealthCheckResponse, Provider, ProviderInitConfig,
-};
+use wasmcloud_provider_sdk::{Context, HealthCheckRequest, HealthCheckResponse, Provider, ProviderInitConfig};
 
 use crate::bindings::eventrunner::platform::types::{Fault, FaultCode};
 use crate::fault::fault;
@@ -31,18 +30,7 @@ impl Local {
 
     /// Whether the caller has a link to this interface.
     pub async fn check_link(&self, cx: Option<&Context>, interface: &str) -> Result<(), Fault> {
-        let source = cx.and_then(|cx| cx.component.as_deref()).unwrap_or_default();
-        let links = get_connection().target_links.read().await;
-        let linked = links.get(source).is_some_and(|link| link.interfaces.iter().any(|name| name == interface));
-        if linked {
-            Ok(())
-        } else {
-            Err(fault(
-                FaultCode::Denied,
-                format!("`{source}` has no link to `{interface}` of the local provider"),
-                None,
-            ))
-        }
+        links::check(cx, interface).await.map_err(|refusal| fault(FaultCode::Denied, refusal.to_string(), None))
     }
 }
 
