@@ -1,0 +1,548 @@
+//! Puts a set together: tests, indexes and code, in the order in which a run wants them.
+
+use std::collections::HashMap;
+
+use super::conditions::{parts, paths_of, probe, Probe, Wanted};
+use super::emit::{op, Emitter};
+use super::paths::{NodeFacts, Paths};
+use super::Read;
+use crate::error::Error;
+use crate::form::{alpha, hash_of, rule, RuleSet, Section, Writer, NONE};
+use crate::functions::Functions;
+use crate::syntax::ast::{Expr, ExprKind, Op, Rule, StatementKind};
+use crate::syntax::Report;
+use crate::value::{number_order, Value};
+
+/// Texts, constants and code that all of a set shares.
+pub(crate) struct Tables {
+    pub(crate) paths: Paths,
+    writer: Writer,
+    texts: HashMap<String, u32>,
+    constants: HashMap<(u8, u64, u32), u32>,
+    values: Vec<Value<'static>>,
+    memo_reads: Vec<Vec<u32>>,
+}
+
+/// A part of conditions, once for all rules that have it.
+struct Test {
+    code: Vec<u8>,
+    /// Without shared expressions, so that it shows all that is read.
+    plain: Vec<u8>,
+    text: u32,
+    indexed: bool,
+    residual_rules: Vec<u32>,
+}
+
+/// What one path's value decides.
+#[derive(Default)]
+struct Alpha {
+    /// By constant.
+    equal: Vec<(u32, Vec<u32>)>,
+    equal_at: HashMap<u32, usize>,
+    above: Vec<(Op, u32, u32)>,
+    below: Vec<(Op, u32, u32)>,
+    present: Option<u32>,
+}
+
+struct Builder<'f> {
+    tables: Tables,
+    functions: &'f Functions,
+    tests: Vec<Test>,
+    test_ids: HashMap<Vec<u8>, u32>,
+    alphas: Vec<Alpha>,
+    alpha_of: HashMap<u32, u32>,
+    /// Of a path and what is wanted of it, as a key.
+    cond_ids: HashMap<(u32, Vec<u32>), u32>,
+    cond_rules: Vec<Vec<u32>>,
+    facts: Vec<NodeFacts>,
+}
+
+pub(super) fn build(read: &Read, functions: &Functions) -> Result<RuleSet<'static>, Error> {
+    let mut order: Vec<usize> = (0..read.rules.len()).collect();
+    order.sort_by_key(|index| std::cmp::Reverse(read.rules[*index].1.salience));
+    let mut paths = Paths::new();
+    for (_, rule) in &read.rules {
+        paths_of_rule(rule, &mut paths);
+    }
+    paths.number();
+    let facts = vec![NodeFacts::default(); paths.len()];
+    let mut builder = Builder { tables: Tables::new(paths), functions, facts, ..Builder::empty(functions) };
+    let mut shared = builder.shared_calls(read);
+    let reports: Vec<Report<'_>> = read.texts.iter().enumerate().map(|(at, text)| Report::new(text, at)).collect();
+    for (rank, index) in order.iter().enumerate() {
+        let (source, rule) = &read.rules[*index];
+        builder.rule(rank as u32, *index as u32, rule, &reports[*source], &mut shared);
+    }
+    builder.finish(read, &order)
+}
+
+fn paths_of_rule(rule: &Rule, paths: &mut Paths) {
+    let mut add = |steps: &[super::paths::Step]| paths.add(steps);
+    paths_of(&rule.when, &mut add);
+    for statement in &rule.then {
+        match &statement.kind {
+            StatementKind::Assign { target, value, .. } => {
+                paths_of(target, &mut add);
+                paths_of(value, &mut add);
+            }
+            StatementKind::Do(expr) => paths_of(expr, &mut add),
+        }
+    }
+}
+
+// === impl Tables ===
+
+impl Tables {
+    fn new(paths: Paths) -> Self {
+        Tables {
+            paths,
+            writer: Writer::default(),
+            texts: HashMap::new(),
+            constants: HashMap::new(),
+            values: Vec::new(),
+            memo_reads: Vec::new(),
+        }
+    }
+
+    pub(crate) fn text(&mut self, text: &str) -> u32 {
+        if let Some(id) = self.texts.get(text) {
+            return *id;
+        }
+        let id = add_text(&mut self.writer, text);
+        self.texts.insert(text.to_owned(), id);
+        id
+    }
+
+    pub(crate) fn constant(&mut self, value: &Value<'_>) -> u32 {
+        let (kind, payload, text) = match value {
+            Value::Bool(value) => (1, u64::from(*value), 0),
+            Value::Int(value) => (2, *value as u64, 0),
+            Value::Float(value) => (3, value.to_bits(), 0),
+            Value::Str(value) => (4, 0, self.text(value.as_str())),
+            _ => (0, 0, 0),
+        };
+        let next = (self.writer.len(Section::Consts) / 16) as u32;
+        let id = *self.constants.entry((kind, payload, text)).or_insert(next);
+        if id == next {
+            self.values.push(match value {
+                Value::Str(text) => Value::text(text.as_str()),
+                Value::Bool(value) => Value::Bool(*value),
+                Value::Int(value) => Value::Int(*value),
+                Value::Float(value) => Value::Float(*value),
+                _ => Value::Null,
+            });
+            self.writer.words(Section::Consts, &[u32::from(kind), text, payload as u32, (payload >> 32) as u32]);
+        }
+        id
+    }
+
+    fn code(&mut self, code: &[u8]) -> (u32, u32) {
+        let at = self.writer.len(Section::Code) as u32;
+        self.writer.bytes(Section::Code, code);
+        (at, code.len() as u32)
+    }
+
+    /// A shared expression; `plain` is its code without other shared ones.
+    pub(crate) fn memo(&mut self, code: &[u8], plain: &[u8]) -> u32 {
+        let (at, length) = self.code(code);
+        self.writer.words(Section::Memos, &[at, length]);
+        self.memo_reads.push(reads(plain).0);
+        self.memo_reads.len() as u32 - 1
+    }
+
+    fn pool(&mut self, words: &[u32]) -> u32 {
+        let at = (self.writer.len(Section::Pool) / 4) as u32;
+        self.writer.words(Section::Pool, words);
+        at
+    }
+}
+
+fn add_text(writer: &mut Writer, text: &str) -> u32 {
+    let id = (writer.len(Section::TextRefs) / 8) as u32;
+    let at = writer.len(Section::Texts) as u32;
+    writer.words(Section::TextRefs, &[at, text.len() as u32]);
+    writer.bytes(Section::Texts, text.as_bytes());
+    id
+}
+
+/// The nodes that code reads, and the shared expressions that it uses.
+pub(crate) fn reads_in(code: &[u8]) -> (Vec<u32>, Vec<u32>) {
+    let (mut nodes, mut memos) = (Vec::new(), Vec::new());
+    let mut at = 0;
+    while let Some(op) = code.get(at) {
+        let word = code.get(at + 1..at + 5).and_then(|bytes| bytes.first_chunk::<4>()).map(|b| u32::from_le_bytes(*b));
+        match (*op, word) {
+            (op::PATH, Some(node)) if !nodes.contains(&node) => nodes.push(node),
+            (op::MEMO, Some(memo)) if !memos.contains(&memo) => memos.push(memo),
+            _ => {}
+        }
+        at += 1 + words_of(*op) * 4;
+    }
+    (nodes, memos)
+}
+
+/// The nodes that code reads, and the first of them that it reads whatever the facts are.
+fn reads(code: &[u8]) -> (Vec<u32>, Option<u32>) {
+    let (mut nodes, mut first, mut certain) = (Vec::new(), None, true);
+    let mut at = 0;
+    while let Some(op) = code.get(at) {
+        let word = code.get(at + 1..at + 5).and_then(|bytes| bytes.first_chunk::<4>()).map(|b| u32::from_le_bytes(*b));
+        match (*op, word) {
+            (op::PATH, Some(node)) => {
+                if certain && first.is_none() {
+                    first = Some(node);
+                }
+                if !nodes.contains(&node) {
+                    nodes.push(node);
+                }
+            }
+            (op::AND | op::OR, _) => certain = false,
+            _ => {}
+        }
+        at += 1 + words_of(*op) * 4;
+    }
+    (nodes, first)
+}
+
+/// Words after an instruction.
+pub(crate) fn words_of(op: u8) -> usize {
+    match op {
+        op::INDEX | op::BOOL | op::NOT | op::DROP | op::SWAP => 0,
+        op::METHOD | op::NO_METHOD | op::CALL | op::HOST | op::NO_FUNCTION | op::ASSIGN | op::LINE => 2,
+        op::APPEND => 3,
+        _ => 1,
+    }
+}
+
+// === impl Builder ===
+
+impl<'f> Builder<'f> {
+    fn empty(functions: &'f Functions) -> Self {
+        Builder {
+            tables: Tables::new(Paths::new()),
+            functions,
+            tests: Vec::new(),
+            test_ids: HashMap::new(),
+            alphas: Vec::new(),
+            alpha_of: HashMap::new(),
+            cond_ids: HashMap::new(),
+            cond_rules: Vec::new(),
+            facts: Vec::new(),
+        }
+    }
+
+    /// Calls that occur in more than one place of all conditions, none having its memo yet.
+    fn shared_calls(&mut self, read: &Read) -> HashMap<Vec<u8>, Option<u32>> {
+        let mut counts: HashMap<Vec<u8>, u32> = HashMap::new();
+        let mut emitter =
+            Emitter { tables: &mut self.tables, functions: self.functions, shared: None, code: Vec::new() };
+        for (_, rule) in &read.rules {
+            for part in parts(&rule.when).into_iter().filter(|part| probe(part).is_none()) {
+                count_calls(part, &mut emitter, &mut counts);
+            }
+        }
+        counts.into_iter().filter(|(_, count)| *count > 1).map(|(code, _)| (code, None)).collect()
+    }
+
+    fn rule(
+        &mut self,
+        rank: u32,
+        order: u32,
+        rule: &Rule,
+        report: &Report<'_>,
+        shared: &mut HashMap<Vec<u8>, Option<u32>>,
+    ) {
+        let parts = parts(&rule.when);
+        let probes: Vec<Option<Probe>> = parts.iter().map(|part| probe(part)).collect();
+        let keyed = probes.iter().flatten().any(|probe| matches!(probe.wanted, Wanted::OneOf(_)));
+        let mut conds = Vec::new();
+        let (mut all, mut residual) = (Vec::new(), Vec::new());
+        for (part, probe) in parts.iter().zip(probes) {
+            // Ranges are counted only where nothing sharper decides: many of them are true at once.
+            let probe = probe.filter(|probe| !keyed || matches!(probe.wanted, Wanted::OneOf(_)));
+            let test = self.test(part, probe.is_some(), report, shared);
+            let place = report.place(part.span.start);
+            all.extend([test, place.line as u32, place.column as u32]);
+            match probe {
+                Some(probe) => conds.push(self.cond(probe)),
+                None => residual.push(test),
+            }
+        }
+        conds.sort_unstable();
+        conds.dedup();
+        if conds.is_empty() {
+            let gate = residual.iter().find_map(|test| reads(&self.tests[*test as usize].plain).1);
+            conds.extend(gate.map(|node| self.presence(node)));
+        }
+        for cond in &conds {
+            self.cond_rules[*cond as usize].push(rank);
+        }
+        residual.dedup();
+        for test in &residual {
+            let rules = &mut self.tests[*test as usize].residual_rules;
+            if rules.last() != Some(&rank) {
+                rules.push(rank);
+            }
+        }
+        if conds.is_empty() {
+            self.tables.writer.word(Section::Always, rank);
+        }
+        let then = self.then(rule, report);
+        let mut record = [0; rule::WORDS];
+        record[rule::NAME] = self.tables.text(&rule.name.text);
+        record[rule::DESCRIPTION] =
+            rule.description.as_ref().map_or(NONE, |description| self.tables.text(&description.text));
+        record[rule::SALIENCE] = rule.salience as u32;
+        record[rule::ORDER] = order;
+        record[rule::NEEDED] = conds.len() as u32;
+        record[rule::TESTS] = self.tables.pool(&residual);
+        record[rule::TESTS_LEN] = residual.len() as u32;
+        record[rule::ALL] = self.tables.pool(&all);
+        record[rule::ALL_LEN] = parts.len() as u32;
+        (record[rule::THEN], record[rule::THEN_LEN]) = then;
+        let place = report.place(rule.name.span.start);
+        record[rule::LINE] = place.line as u32;
+        record[rule::COLUMN] = place.column as u32;
+        self.tables.writer.words(Section::Rules, &record);
+    }
+
+    fn then(&mut self, rule: &Rule, report: &Report<'_>) -> (u32, u32) {
+        let mut emitter =
+            Emitter { tables: &mut self.tables, functions: self.functions, shared: None, code: Vec::new() };
+        for statement in &rule.then {
+            emitter.statement(statement, report);
+        }
+        let code = emitter.code;
+        self.tables.code(&code)
+    }
+
+    fn test(
+        &mut self,
+        part: &Expr,
+        indexed: bool,
+        report: &Report<'_>,
+        shared: &mut HashMap<Vec<u8>, Option<u32>>,
+    ) -> u32 {
+        let mut emitter =
+            Emitter { tables: &mut self.tables, functions: self.functions, shared: None, code: Vec::new() };
+        let plain = emitter.alone(part);
+        if let Some(id) = self.test_ids.get(&plain) {
+            let test = &mut self.tests[*id as usize];
+            test.indexed &= indexed;
+            return *id;
+        }
+        emitter.shared = Some(shared);
+        let code = emitter.alone(part);
+        let text = self.tables.text(&one_line(report.text(part.span)));
+        let id = self.tests.len() as u32;
+        self.test_ids.insert(plain.clone(), id);
+        self.tests.push(Test { code, plain, text, indexed, residual_rules: Vec::new() });
+        id
+    }
+
+    fn alpha(&mut self, node: u32) -> u32 {
+        let next = self.alphas.len() as u32;
+        let id = *self.alpha_of.entry(node).or_insert(next);
+        if id == next {
+            self.alphas.push(Alpha::default());
+            if let Some(facts) = self.facts.get_mut(node as usize) {
+                facts.alpha = Some(id);
+            }
+        }
+        id
+    }
+
+    fn new_cond(&mut self, key: (u32, Vec<u32>)) -> (u32, bool) {
+        let next = self.cond_rules.len() as u32;
+        let id = *self.cond_ids.entry(key).or_insert(next);
+        if id == next {
+            self.cond_rules.push(Vec::new());
+        }
+        (id, id == next)
+    }
+
+    fn cond(&mut self, probe: Probe) -> u32 {
+        let node = self.tables.paths.find(&probe.steps);
+        let alpha = self.alpha(node) as usize;
+        match probe.wanted {
+            Wanted::OneOf(values) => {
+                let mut constants: Vec<u32> =
+                    values.iter().map(|value| self.tables.constant(&canonical(value))).collect();
+                constants.sort_unstable();
+                constants.dedup();
+                let (cond, new) = self.new_cond((node, [&[0], constants.as_slice()].concat()));
+                if new {
+                    for constant in constants {
+                        let Alpha { equal, equal_at, .. } = &mut self.alphas[alpha];
+                        let at = *equal_at.entry(constant).or_insert(equal.len());
+                        if at == equal.len() {
+                            equal.push((constant, Vec::new()));
+                        }
+                        equal[at].1.push(cond);
+                    }
+                }
+                cond
+            }
+            Wanted::Side(op, value) => {
+                let constant = self.tables.constant(&canonical(&value));
+                let code = match op {
+                    Op::Gt => 1,
+                    Op::Gte => 2,
+                    Op::Lt => 3,
+                    _ => 4,
+                };
+                let (cond, new) = self.new_cond((node, vec![code, constant]));
+                if new {
+                    let alpha = &mut self.alphas[alpha];
+                    let side = if code < 3 { &mut alpha.above } else { &mut alpha.below };
+                    side.push((op, constant, cond));
+                }
+                cond
+            }
+        }
+    }
+
+    fn presence(&mut self, node: u32) -> u32 {
+        let (cond, _) = self.new_cond((node, vec![5]));
+        let alpha = self.alpha(node) as usize;
+        self.alphas[alpha].present = Some(cond);
+        cond
+    }
+
+    fn finish(mut self, read: &Read, order: &[usize]) -> Result<RuleSet<'static>, Error> {
+        let Tables { paths, mut writer, texts, memo_reads, values, .. } = self.tables;
+        for (memo, nodes) in memo_reads.iter().enumerate() {
+            for node in nodes {
+                if let Some(facts) = self.facts.get_mut(*node as usize) {
+                    facts.readers.push((memo as u32) << 1 | 1);
+                }
+            }
+        }
+        for (id, test) in self.tests.iter().enumerate() {
+            for node in reads(&test.plain).0 {
+                if let Some(facts) = self.facts.get_mut(node as usize) {
+                    let readers = if test.indexed { &mut facts.indexed_readers } else { &mut facts.readers };
+                    readers.push((id as u32) << 1);
+                }
+            }
+            let at = writer.len(Section::Code) as u32;
+            writer.bytes(Section::Code, &test.code);
+            let rules = (writer.len(Section::Pool) / 4) as u32;
+            writer.words(Section::Pool, &test.residual_rules);
+            let record = [at, test.code.len() as u32, test.text, rules, test.residual_rules.len() as u32];
+            writer.words(Section::Tests, &record);
+        }
+        for rules in &self.cond_rules {
+            let at = (writer.len(Section::Pool) / 4) as u32;
+            writer.words(Section::Pool, rules);
+            writer.words(Section::Conds, &[at, rules.len() as u32]);
+        }
+        write_alphas(&mut self.alphas, &values, &mut writer);
+        paths.write(&self.facts, &mut writer, |writer, name| match texts.get(name) {
+            Some(id) => *id,
+            None => add_text(writer, name),
+        });
+        let names: Vec<&str> = order.iter().map(|index| read.rules[*index].1.name.text.as_str()).collect();
+        let mut slots = vec![0; (names.len() * 2).next_power_of_two().max(2)];
+        for (rank, name) in names.iter().enumerate() {
+            insert(&mut slots, hash_of(&Value::text(*name)), rank as u32 + 1);
+        }
+        writer.words(Section::Names, &slots);
+        writer.word(Section::Meta, self.functions.list().len() as u32);
+        writer.finish()
+    }
+}
+
+fn insert(slots: &mut [u32], hash: u32, entry: u32) {
+    let mask = slots.len() - 1;
+    let mut at = hash as usize & mask;
+    while slots[at] != 0 {
+        at = (at + 1) & mask;
+    }
+    slots[at] = entry;
+}
+
+fn write_alphas(alphas: &mut [Alpha], values: &[Value<'static>], writer: &mut Writer) {
+    let value = |id: &u32| values.get(*id as usize).cloned().unwrap_or(Value::Null);
+    for alpha in alphas {
+        let by_number = |a: &(Op, u32, u32), b: &(Op, u32, u32), first: Op| {
+            number_order(&value(&a.1), &value(&b.1))
+                .unwrap_or(std::cmp::Ordering::Equal)
+                .then((a.0 != first).cmp(&(b.0 != first)))
+        };
+        // What is true of a number is then a beginning of the one list and an end of the other.
+        alpha.above.sort_by(|a, b| by_number(a, b, Op::Gte));
+        alpha.below.sort_by(|a, b| by_number(a, b, Op::Lt));
+        let slots_len = if alpha.equal.is_empty() { 0 } else { (alpha.equal.len() * 2).next_power_of_two() };
+        let mut slots = vec![0_u32; slots_len];
+        for (entry, (constant, _)) in alpha.equal.iter().enumerate() {
+            insert(&mut slots, hash_of(&value(constant)), entry as u32 + 1);
+        }
+        let mut record = [0; alpha::WORDS];
+        record[alpha::EQ] = (writer.len(Section::EqSlots) / 12) as u32;
+        record[alpha::EQ_LEN] = slots_len as u32;
+        for slot in slots {
+            match slot.checked_sub(1).and_then(|entry| alpha.equal.get(entry as usize)) {
+                Some((constant, conds)) => {
+                    let at = (writer.len(Section::Pool) / 4) as u32;
+                    writer.words(Section::Pool, conds);
+                    writer.words(Section::EqSlots, &[constant + 1, at, conds.len() as u32]);
+                }
+                None => writer.words(Section::EqSlots, &[0, 0, 0]),
+            }
+        }
+        for (side, offset) in [(&alpha.above, alpha::ABOVE), (&alpha.below, alpha::BELOW)] {
+            record[offset] = (writer.len(Section::Thresholds) / 12) as u32;
+            record[offset + 1] = side.len() as u32;
+            for (op, constant, cond) in side {
+                writer.words(Section::Thresholds, &[*constant, *cond, u32::from(matches!(op, Op::Gte | Op::Lte))]);
+            }
+        }
+        record[alpha::PRESENT] = alpha.present.unwrap_or(NONE);
+        writer.words(Section::Alphas, &record);
+    }
+}
+
+/// Numbers that are equal become one constant.
+fn canonical(value: &Value<'static>) -> Value<'static> {
+    match value {
+        Value::Float(float) if float.fract() == 0.0 && float.abs() < 9.0e15 => Value::Int(*float as i64),
+        other => other.clone(),
+    }
+}
+
+/// Counts the calls in an expression, by their code.
+fn count_calls(expr: &Expr, emitter: &mut Emitter<'_>, counts: &mut HashMap<Vec<u8>, u32>) {
+    match &expr.kind {
+        ExprKind::Literal(_) | ExprKind::Root(_) => {}
+        ExprKind::Member(base, _) | ExprKind::Not(base) | ExprKind::Group(base) => count_calls(base, emitter, counts),
+        ExprKind::Index(base, index) => {
+            count_calls(base, emitter, counts);
+            count_calls(index, emitter, counts);
+        }
+        ExprKind::Chain(first, rest) => {
+            count_calls(first, emitter, counts);
+            rest.iter().for_each(|(_, right)| count_calls(right, emitter, counts));
+        }
+        ExprKind::Call(_, arguments) => {
+            arguments.iter().for_each(|argument| count_calls(argument, emitter, counts));
+        }
+        ExprKind::Method(base, _, arguments) => {
+            *counts.entry(emitter.alone(expr)).or_default() += 1;
+            count_calls(base, emitter, counts);
+            arguments.iter().for_each(|argument| count_calls(argument, emitter, counts));
+        }
+    }
+}
+
+/// A piece of text without its line breaks.
+fn one_line(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for word in text.split(['\n', '\r', '\t']).map(str::trim).filter(|word| !word.is_empty()) {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(word);
+    }
+    out
+}

@@ -1,0 +1,5 @@
+//! stub
+/// stub
+pub fn format(text: &str) -> String {
+    text.to_owned()
+}
