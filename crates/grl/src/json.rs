@@ -255,6 +255,20 @@ fn number(raw: &str) -> Option<Value<'static>> {
     Some(Value::Float(value))
 }
 
+/// The names and texts in an object of facts; of equal names the last. Nothing of what is no object.
+pub fn split_facts(text: &str) -> Vec<(Cow<'_, str>, &str)> {
+    let mut facts: Vec<(Cow<'_, str>, &str)> = Vec::new();
+    let Some(mut walk) = Items::new(text, 0).filter(Items::is_object) else { return facts };
+    while let Some(item) = walk.next() {
+        let value = text.get(item.start..item.end).unwrap_or("null");
+        match facts.iter_mut().find(|(name, _)| *name == item.key) {
+            Some((_, other)) => *other = value,
+            None => facts.push((item.key, value)),
+        }
+    }
+    facts
+}
+
 /// Writes `s` as a JSON string, quotes included.
 pub(crate) fn write_string(out: &mut String, s: &str) {
     out.push('"');

@@ -31,10 +31,11 @@ mod value;
 
 pub use compile::{check, compile, Mode, Source};
 pub use error::Error;
-pub use explain::{explain, Explanation, Why};
+pub use explain::{explain, Explanation, FalsePart, Why};
 pub use form::RuleSet;
 pub use format::format;
 pub use functions::{Function, Functions, Param};
+pub use json::split_facts;
 pub use json_rules::to_grl;
 pub use run::{run, Ended, Host, Limit, Limits, NoHost, Options, Outcome, Scratch};
 pub use syntax::{Diagnostic, Place, Severity};
