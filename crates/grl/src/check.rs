@@ -1,7 +1,7 @@
 //! What can be known of rules before any fact is there: names that are taken twice, calls of nothing, values of kinds
 //! that can never do.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::compile::Mode;
 use crate::functions::{builtin, method_named, Builtin, Functions, Method, Param, BUILTINS, METHODS};
@@ -24,7 +24,7 @@ pub(crate) fn check_rules(rules: &[Rule], before: &[&str], functions: &Functions
     if mode == Mode::Grule {
         return;
     }
-    let names: Vec<&str> = names.into_keys().collect();
+    let names: HashSet<&str> = names.into_keys().collect();
     let mut checker = Checker { functions, names: &names, report };
     for rule in rules {
         let kind = checker.kind(&rule.when);
@@ -37,7 +37,7 @@ pub(crate) fn check_rules(rules: &[Rule], before: &[&str], functions: &Functions
 
 struct Checker<'c, 'r> {
     functions: &'c Functions,
-    names: &'c [&'c str],
+    names: &'c HashSet<&'c str>,
     report: &'c mut Report<'r>,
 }
 
@@ -212,7 +212,7 @@ impl Checker<'_, '_> {
         if let ("Retract", Some(ExprKind::Literal(Literal::Text(rule)))) =
             (function.name, arguments.first().map(|argument| &argument.kind))
         {
-            if !self.names.contains(&rule.as_str()) {
+            if !self.names.contains(rule.as_str()) {
                 let near = nearest(rule, self.names.iter().copied());
                 let help = near.map(|near| format!("; perhaps {near} is meant")).unwrap_or_default();
                 let span = arguments.first().map_or(name.span, |argument| argument.span);

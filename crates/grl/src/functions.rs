@@ -233,6 +233,7 @@ pub(crate) const METHODS: &[Method] = &[
     of_time("Equal", &[Param::Time], KindOf::Bool),
     of_time("IsZero", &[], KindOf::Bool),
     of_time("Format", &[Param::Text], KindOf::Text),
+    of_time("String", &[], KindOf::Text),
 ];
 
 pub(crate) const APPEND: &str = "Append";

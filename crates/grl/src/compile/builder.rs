@@ -55,6 +55,8 @@ struct Builder<'f> {
     cond_ids: HashMap<(u32, Vec<u32>), u32>,
     cond_rules: Vec<Vec<u32>>,
     facts: Vec<NodeFacts>,
+    /// How many rules ask for the same values of the same path.
+    uses: HashMap<String, usize>,
 }
 
 pub(super) fn build(read: &Read, functions: &Functions) -> Result<RuleSet<'static>, Error> {
@@ -68,12 +70,25 @@ pub(super) fn build(read: &Read, functions: &Functions) -> Result<RuleSet<'stati
     let facts = vec![NodeFacts::default(); paths.len()];
     let mut builder = Builder { tables: Tables::new(paths), functions, facts, ..Builder::empty(functions) };
     let mut shared = builder.shared_calls(read);
+    builder.uses = uses_of(read);
     let reports: Vec<Report<'_>> = read.texts.iter().enumerate().map(|(at, text)| Report::new(text, at)).collect();
     for (rank, index) in order.iter().enumerate() {
         let (source, rule) = &read.rules[*index];
         builder.rule(rank as u32, *index as u32, rule, &reports[*source], &mut shared);
     }
     builder.finish(read, &order)
+}
+
+/// Conditions that no more rules than these have are always counted.
+const USES_COUNTED: usize = 8;
+
+fn uses_of(read: &Read) -> HashMap<String, usize> {
+    let mut uses = HashMap::new();
+    for (_, rule) in &read.rules {
+        let keys = parts(&rule.when).into_iter().filter_map(|part| probe(part)?.key());
+        keys.for_each(|key| *uses.entry(key).or_default() += 1);
+    }
+    uses
 }
 
 fn paths_of_rule(rule: &Rule, paths: &mut Paths) {
@@ -228,6 +243,7 @@ impl<'f> Builder<'f> {
             cond_ids: HashMap::new(),
             cond_rules: Vec::new(),
             facts: Vec::new(),
+            uses: HashMap::new(),
         }
     }
 
@@ -254,12 +270,19 @@ impl<'f> Builder<'f> {
     ) {
         let parts = parts(&rule.when);
         let probes: Vec<Option<Probe>> = parts.iter().map(|part| probe(part)).collect();
-        let keyed = probes.iter().flatten().any(|probe| matches!(probe.wanted, Wanted::OneOf(_)));
+        let uses: Vec<Option<usize>> =
+            probes.iter().map(|probe| self.uses.get(&probe.as_ref()?.key()?).copied()).collect();
+        let fewest = uses.iter().flatten().min().copied();
         let mut conds = Vec::new();
         let (mut all, mut residual) = (Vec::new(), Vec::new());
-        for (part, probe) in parts.iter().zip(probes) {
-            // Ranges are counted only where nothing sharper decides: many of them are true at once.
-            let probe = probe.filter(|probe| !keyed || matches!(probe.wanted, Wanted::OneOf(_)));
+        for ((part, probe), uses) in parts.iter().zip(probes).zip(uses) {
+            // Counted is what few rules ask for; the rest is looked at when all of that is true. Ranges are counted
+            // only where there is nothing sharper, for many of them are true at once.
+            let probe = probe.filter(|_| match (fewest, uses) {
+                (None, _) => true,
+                (Some(fewest), Some(uses)) => uses <= (fewest * 2).max(USES_COUNTED),
+                (Some(_), None) => false,
+            });
             let test = self.test(part, probe.is_some(), report, shared);
             let place = report.place(part.span.start);
             all.extend([test, place.line as u32, place.column as u32]);

@@ -18,6 +18,18 @@ pub(crate) enum Wanted {
     Side(Op, Value<'static>),
 }
 
+// === impl Probe ===
+
+impl Probe {
+    /// The same for probes of the same path for the same values; none for ranges.
+    pub(crate) fn key(&self) -> Option<String> {
+        match &self.wanted {
+            Wanted::OneOf(values) => Some(format!("{:?} {values:?}", self.steps)),
+            Wanted::Side(..) => None,
+        }
+    }
+}
+
 /// The parts of a condition that must all be true. Literal `true` is none.
 pub(crate) fn parts(when: &Expr) -> Vec<&Expr> {
     let mut parts = Vec::new();

@@ -176,6 +176,7 @@ fn on_time<'a>(method: &'static Method, base: &Value<'a>, arguments: &[Value<'a>
         "After" => Value::Bool(this > time(arguments.first())?),
         "Equal" => Value::Bool(this == time(arguments.first())?),
         "IsZero" => Value::Bool(this == crate::value::Time::ZERO),
+        "String" => Value::text(layout::format(this, "2006-01-02 15:04:05.999999999 -0700 MST")),
         _ => Value::text(layout::format(this, arguments.first().and_then(Value::as_str).unwrap_or(""))),
     })
 }

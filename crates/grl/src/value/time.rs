@@ -63,7 +63,9 @@ impl Time {
 
     pub fn rfc3339(self) -> String {
         let Parts { year, month, day, hour, minute, second, .. } = self.parts();
-        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+        let sign = if year < 0 { "-" } else { "" };
+        let year = year.abs();
+        format!("{sign}{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
     }
 
     /// With the fraction, if it has one, without zeros at its end.
