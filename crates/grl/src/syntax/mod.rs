@@ -7,9 +7,9 @@ mod lexer;
 mod literal;
 mod parser;
 
-pub use diagnostic::{Diagnostic, Place, Severity};
+pub use diagnostic::{Diagnostic, Place, Report, Severity};
 pub use lexer::{lex, Comment, Kind, Lexed, Token};
 pub use parser::parse;
 
-pub(crate) use diagnostic::{nearest, Report};
+pub(crate) use diagnostic::nearest;
 pub(crate) use lexer::is_name;
