@@ -173,7 +173,7 @@ impl Checker<'_, '_> {
             let Some(kind) = kind else { continue };
             if bits && kind != KindOf::Int {
                 self.wrong(span, format!("{} takes whole numbers, not {}", op.text(), kind.text()), "a whole number");
-            } else if !is_number(kind) && !(op == Op::Add && kind == KindOf::Text) {
+            } else if !(is_number(kind) || op == Op::Add && kind == KindOf::Text) {
                 self.wrong(span, format!("{} takes numbers, not {}", op.text(), kind.text()), "a number");
             }
         }

@@ -93,6 +93,11 @@ impl<'t> Printer<'t> {
         self.pieces.get(self.at).copied()
     }
 
+    /// Whether a comment stands behind what was just written, on its line.
+    fn comment_follows(&self) -> bool {
+        self.peek().is_some_and(|next| next.kind().is_none() && next.breaks == 0)
+    }
+
     fn end_line(&mut self) {
         self.out.push_str(&std::mem::take(&mut self.line));
         self.out.push('\n');
@@ -132,7 +137,7 @@ impl<'t> Printer<'t> {
             }
             self.add(piece.text, indent, true);
             let follows = self.peek().is_some_and(|next| next.breaks == 0);
-            if piece.what == What::LineComment || own_line && !follows || !follows {
+            if piece.what == What::LineComment || !follows {
                 self.end_line();
             }
         }
@@ -186,7 +191,7 @@ impl<'t> Printer<'t> {
         if self.peek().is_some_and(|piece| piece.is("}")) {
             self.at += 1;
             self.add("}", 0, false);
-            if !self.peek().is_some_and(|piece| piece.kind().is_none() && piece.breaks == 0) {
+            if !self.comment_follows() {
                 self.end_line();
             } else {
                 self.comments(0);
@@ -241,7 +246,7 @@ impl<'t> Printer<'t> {
                 .find(|at| self.pieces.get(*at).is_some_and(|piece| piece.is(";")))
                 .map_or(self.pieces.len(), |at| at + 1);
             self.expression(end, false);
-            if !self.line.is_empty() && !self.peek().is_some_and(|piece| piece.kind().is_none() && piece.breaks == 0) {
+            if !self.line.is_empty() && !self.comment_follows() {
                 self.end_line();
             }
         }
@@ -262,11 +267,7 @@ impl<'t> Printer<'t> {
             match piece.kind() {
                 Some(Kind::Mark("(" | "[")) => depth += 1,
                 Some(Kind::Mark(")" | "]")) => depth = depth.saturating_sub(1),
-                Some(Kind::Mark("&&" | "||")) if broken && depth == 0 => {
-                    if !self.peek().is_some_and(|next| next.kind().is_none() && next.breaks == 0) {
-                        self.end_line();
-                    }
-                }
+                Some(Kind::Mark("&&" | "||")) if broken && depth == 0 && !self.comment_follows() => self.end_line(),
                 _ => {}
             }
         }

@@ -1,5 +1,7 @@
 //! Every recorded case of what Grule does, and every one where we do the sane thing instead.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::collections::BTreeMap;
 
 use grl::{compile, run, Error, Functions, Mode, NoHost, Options, RuleSet, Scratch, Source};

@@ -2,26 +2,19 @@
 
 use std::collections::HashMap;
 
+use super::code::reads;
 use super::conditions::{parts, paths_of, probe, Probe, Wanted};
-use super::emit::{op, Emitter};
+use super::emit::Emitter;
+use super::index::{insert, write_alphas, Alpha};
 use super::paths::{NodeFacts, Paths};
+use super::tables::{add_text, Tables};
 use super::Read;
 use crate::error::Error;
-use crate::form::{alpha, hash_of, rule, RuleSet, Section, Writer, NONE};
+use crate::form::{hash_of, rule, RuleSet, Section, NONE};
 use crate::functions::Functions;
 use crate::syntax::ast::{Expr, ExprKind, Op, Rule, StatementKind};
 use crate::syntax::Report;
-use crate::value::{number_order, Value};
-
-/// Texts, constants and code that all of a set shares.
-pub(crate) struct Tables {
-    pub(crate) paths: Paths,
-    writer: Writer,
-    texts: HashMap<String, u32>,
-    constants: HashMap<(u8, u64, u32), u32>,
-    values: Vec<Value<'static>>,
-    memo_reads: Vec<Vec<u32>>,
-}
+use crate::value::Value;
 
 /// A part of conditions, once for all rules that have it.
 struct Test {
@@ -31,17 +24,6 @@ struct Test {
     text: u32,
     indexed: bool,
     residual_rules: Vec<u32>,
-}
-
-/// What one path's value decides.
-#[derive(Default)]
-struct Alpha {
-    /// By constant.
-    equal: Vec<(u32, Vec<u32>)>,
-    equal_at: HashMap<u32, usize>,
-    above: Vec<(Op, u32, u32)>,
-    below: Vec<(Op, u32, u32)>,
-    present: Option<u32>,
 }
 
 struct Builder<'f> {
@@ -102,130 +84,6 @@ fn paths_of_rule(rule: &Rule, paths: &mut Paths) {
             }
             StatementKind::Do(expr) => paths_of(expr, &mut add),
         }
-    }
-}
-
-// === impl Tables ===
-
-impl Tables {
-    fn new(paths: Paths) -> Self {
-        Tables {
-            paths,
-            writer: Writer::default(),
-            texts: HashMap::new(),
-            constants: HashMap::new(),
-            values: Vec::new(),
-            memo_reads: Vec::new(),
-        }
-    }
-
-    pub(crate) fn text(&mut self, text: &str) -> u32 {
-        if let Some(id) = self.texts.get(text) {
-            return *id;
-        }
-        let id = add_text(&mut self.writer, text);
-        self.texts.insert(text.to_owned(), id);
-        id
-    }
-
-    pub(crate) fn constant(&mut self, value: &Value<'_>) -> u32 {
-        let (kind, payload, text) = match value {
-            Value::Bool(value) => (1, u64::from(*value), 0),
-            Value::Int(value) => (2, *value as u64, 0),
-            Value::Float(value) => (3, value.to_bits(), 0),
-            Value::Str(value) => (4, 0, self.text(value.as_str())),
-            _ => (0, 0, 0),
-        };
-        let next = (self.writer.len(Section::Consts) / 16) as u32;
-        let id = *self.constants.entry((kind, payload, text)).or_insert(next);
-        if id == next {
-            self.values.push(match value {
-                Value::Str(text) => Value::text(text.as_str()),
-                Value::Bool(value) => Value::Bool(*value),
-                Value::Int(value) => Value::Int(*value),
-                Value::Float(value) => Value::Float(*value),
-                _ => Value::Null,
-            });
-            self.writer.words(Section::Consts, &[u32::from(kind), text, payload as u32, (payload >> 32) as u32]);
-        }
-        id
-    }
-
-    fn code(&mut self, code: &[u8]) -> (u32, u32) {
-        let at = self.writer.len(Section::Code) as u32;
-        self.writer.bytes(Section::Code, code);
-        (at, code.len() as u32)
-    }
-
-    /// A shared expression; `plain` is its code without other shared ones.
-    pub(crate) fn memo(&mut self, code: &[u8], plain: &[u8]) -> u32 {
-        let (at, length) = self.code(code);
-        self.writer.words(Section::Memos, &[at, length]);
-        self.memo_reads.push(reads(plain).0);
-        self.memo_reads.len() as u32 - 1
-    }
-
-    fn pool(&mut self, words: &[u32]) -> u32 {
-        let at = (self.writer.len(Section::Pool) / 4) as u32;
-        self.writer.words(Section::Pool, words);
-        at
-    }
-}
-
-fn add_text(writer: &mut Writer, text: &str) -> u32 {
-    let id = (writer.len(Section::TextRefs) / 8) as u32;
-    let at = writer.len(Section::Texts) as u32;
-    writer.words(Section::TextRefs, &[at, text.len() as u32]);
-    writer.bytes(Section::Texts, text.as_bytes());
-    id
-}
-
-/// The nodes that code reads, and the shared expressions that it uses.
-pub(crate) fn reads_in(code: &[u8]) -> (Vec<u32>, Vec<u32>) {
-    let (mut nodes, mut memos) = (Vec::new(), Vec::new());
-    let mut at = 0;
-    while let Some(op) = code.get(at) {
-        let word = code.get(at + 1..at + 5).and_then(|bytes| bytes.first_chunk::<4>()).map(|b| u32::from_le_bytes(*b));
-        match (*op, word) {
-            (op::PATH, Some(node)) if !nodes.contains(&node) => nodes.push(node),
-            (op::MEMO, Some(memo)) if !memos.contains(&memo) => memos.push(memo),
-            _ => {}
-        }
-        at += 1 + words_of(*op) * 4;
-    }
-    (nodes, memos)
-}
-
-/// The nodes that code reads, and the first of them that it reads whatever the facts are.
-fn reads(code: &[u8]) -> (Vec<u32>, Option<u32>) {
-    let (mut nodes, mut first, mut certain) = (Vec::new(), None, true);
-    let mut at = 0;
-    while let Some(op) = code.get(at) {
-        let word = code.get(at + 1..at + 5).and_then(|bytes| bytes.first_chunk::<4>()).map(|b| u32::from_le_bytes(*b));
-        match (*op, word) {
-            (op::PATH, Some(node)) => {
-                if certain && first.is_none() {
-                    first = Some(node);
-                }
-                if !nodes.contains(&node) {
-                    nodes.push(node);
-                }
-            }
-            (op::AND | op::OR, _) => certain = false,
-            _ => {}
-        }
-        at += 1 + words_of(*op) * 4;
-    }
-    (nodes, first)
-}
-
-/// Words after an instruction.
-pub(crate) fn words_of(op: u8) -> usize {
-    match op {
-        op::INDEX | op::BOOL | op::NOT | op::DROP | op::SWAP => 0,
-        op::METHOD | op::NO_METHOD | op::CALL | op::HOST | op::NO_FUNCTION | op::ASSIGN | op::LINE => 2,
-        op::APPEND => 3,
-        _ => 1,
     }
 }
 
@@ -473,56 +331,6 @@ impl<'f> Builder<'f> {
         writer.words(Section::Names, &slots);
         writer.word(Section::Meta, self.functions.list().len() as u32);
         writer.finish()
-    }
-}
-
-fn insert(slots: &mut [u32], hash: u32, entry: u32) {
-    let mask = slots.len() - 1;
-    let mut at = hash as usize & mask;
-    while slots[at] != 0 {
-        at = (at + 1) & mask;
-    }
-    slots[at] = entry;
-}
-
-fn write_alphas(alphas: &mut [Alpha], values: &[Value<'static>], writer: &mut Writer) {
-    let value = |id: &u32| values.get(*id as usize).cloned().unwrap_or(Value::Null);
-    for alpha in alphas {
-        let by_number = |a: &(Op, u32, u32), b: &(Op, u32, u32), first: Op| {
-            number_order(&value(&a.1), &value(&b.1))
-                .unwrap_or(std::cmp::Ordering::Equal)
-                .then((a.0 != first).cmp(&(b.0 != first)))
-        };
-        // What is true of a number is then a beginning of the one list and an end of the other.
-        alpha.above.sort_by(|a, b| by_number(a, b, Op::Gte));
-        alpha.below.sort_by(|a, b| by_number(a, b, Op::Lt));
-        let slots_len = if alpha.equal.is_empty() { 0 } else { (alpha.equal.len() * 2).next_power_of_two() };
-        let mut slots = vec![0_u32; slots_len];
-        for (entry, (constant, _)) in alpha.equal.iter().enumerate() {
-            insert(&mut slots, hash_of(&value(constant)), entry as u32 + 1);
-        }
-        let mut record = [0; alpha::WORDS];
-        record[alpha::EQ] = (writer.len(Section::EqSlots) / 12) as u32;
-        record[alpha::EQ_LEN] = slots_len as u32;
-        for slot in slots {
-            match slot.checked_sub(1).and_then(|entry| alpha.equal.get(entry as usize)) {
-                Some((constant, conds)) => {
-                    let at = (writer.len(Section::Pool) / 4) as u32;
-                    writer.words(Section::Pool, conds);
-                    writer.words(Section::EqSlots, &[constant + 1, at, conds.len() as u32]);
-                }
-                None => writer.words(Section::EqSlots, &[0, 0, 0]),
-            }
-        }
-        for (side, offset) in [(&alpha.above, alpha::ABOVE), (&alpha.below, alpha::BELOW)] {
-            record[offset] = (writer.len(Section::Thresholds) / 12) as u32;
-            record[offset + 1] = side.len() as u32;
-            for (op, constant, cond) in side {
-                writer.words(Section::Thresholds, &[*constant, *cond, u32::from(matches!(op, Op::Gte | Op::Lte))]);
-            }
-        }
-        record[alpha::PRESENT] = alpha.present.unwrap_or(NONE);
-        writer.words(Section::Alphas, &record);
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::builder::Tables;
 use super::paths::Step;
+use super::tables::Tables;
 use crate::functions::{builtin, method_named, Functions, APPEND};
 use crate::syntax::ast::{Expr, ExprKind, Literal, Op, Statement, StatementKind};
 use crate::syntax::Report;

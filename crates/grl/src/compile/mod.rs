@@ -1,9 +1,12 @@
 //! Rules to a compiled set: every expression once, conditions that constants decide into indexes, the rest into code.
 
 mod builder;
+mod code;
 mod conditions;
 mod emit;
+mod index;
 mod paths;
+mod tables;
 
 use crate::check::check_rules;
 use crate::error::Error;
@@ -14,7 +17,7 @@ use crate::limits::SOURCE_BYTES_MAX;
 use crate::syntax::ast::{Rule, Span};
 use crate::syntax::{parse, Diagnostic, Report, Severity};
 
-pub(crate) use builder::reads_in;
+pub(crate) use code::reads_in;
 pub(crate) use emit::{binary_of, op};
 
 /// A text of rules.

@@ -122,7 +122,7 @@ fn sized(engine: &mut Engine<'_, '_>, bytes: usize) -> Result<(), Fault> {
 fn repeat<'a>(engine: &mut Engine<'a, '_>, text: &str, arguments: &[Value<'a>]) -> Result<Value<'a>, Fault> {
     // A fraction is cut off, as in Grule.
     let count = arguments.first().and_then(Value::as_f64).unwrap_or(0.0).trunc();
-    if !(count >= 0.0) {
+    if count.is_nan() || count < 0.0 {
         return Err(Fault::Range("a text cannot be repeated a negative number of times"));
     }
     let count = count as usize;
