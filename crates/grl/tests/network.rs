@@ -1,6 +1,7 @@
 //! Random rules over random facts: the network, the compiled form and the formatter against the plain tree.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+// Clippy allows these in test functions only, not in the helpers of a test file.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 mod naive;
 

@@ -1,6 +1,7 @@
 //! Every recorded case of what Grule does, and every one where we do the sane thing instead.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+// Clippy allows these in test functions only, not in the helpers of a test file.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 

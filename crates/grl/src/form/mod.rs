@@ -3,6 +3,8 @@
 //! Opening checks the header, the checksum and the bounds of the sections; nothing is decoded. Every later read is
 //! bounded too, so that bytes made by malice end in an error and not in a panic.
 
+#[cfg(test)]
+mod forged;
 mod writer;
 
 use std::borrow::Cow;

@@ -222,6 +222,11 @@ impl<'a> Engine<'a, '_> {
         while let Some(node) = nodes.get(at).copied() {
             nodes.extend(self.children(node));
             at += 1;
+            // No node is below two others, unless the bytes were forged.
+            if nodes.len() > self.set.nodes_len() {
+                nodes.truncate(at);
+                break;
+            }
         }
         nodes
     }

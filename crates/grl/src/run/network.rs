@@ -45,7 +45,8 @@ impl RuleSet<'_> {
     }
 
     fn each_threshold(&self, from: u32, count: u32, found: &mut impl FnMut(u32)) {
-        let mut words = self.list(Section::Thresholds, (from as usize).saturating_mul(3), count as usize * 3);
+        let mut words =
+            self.list(Section::Thresholds, (from as usize).saturating_mul(3), (count as usize).saturating_mul(3));
         while let (Some(_), Some(cond), Some(_)) = (words.next(), words.next(), words.next()) {
             found(cond);
         }
@@ -55,7 +56,7 @@ impl RuleSet<'_> {
     fn each_equal(&self, first: u32, slots: u32, value: &Value<'_>, found: &mut impl FnMut(u32)) {
         let mut at = hash_of(value);
         for _ in 0..slots {
-            let slot = (first as usize).saturating_add((at & (slots - 1)) as usize) * 3;
+            let slot = (first as usize).saturating_add((at & (slots - 1)) as usize).saturating_mul(3);
             let Some(constant) = self.word(Section::EqSlots, slot).checked_sub(1) else { return };
             if equal(&self.constant(constant), value) == Ok(true) {
                 let (from, count) = (self.word(Section::EqSlots, slot + 1), self.word(Section::EqSlots, slot + 2));
