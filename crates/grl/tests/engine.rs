@@ -1,0 +1,241 @@
+//! What a run does beyond the vectors: limits, ties, the host, and texts that come out as they went in.
+
+// Clippy allows these in test functions only, not in the helpers of a test file.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
+
+use grl::{
+    compile, explain, run, Ended, Functions, Host, KindOf, Limit, Mode, NoHost, Options, Param, RuleSet, Scratch,
+    Source, Time, Value,
+};
+
+fn set(rules: &str) -> RuleSet<'static> {
+    compile(&[Source::grl(rules)], &Functions::new(), Mode::Grule).unwrap()
+}
+
+/// The fact `E` afterwards, the rules that fired, and how it ended.
+fn fire(rules: &str, event: &str) -> (String, Vec<String>, Ended) {
+    let set = set(rules);
+    let facts = [("E", event)];
+    let outcome = run(&set, &facts, &mut NoHost, &mut Scratch::new(), &Options::default());
+    let fired = outcome.fired_names(&set).into_iter().map(str::to_owned).collect();
+    (outcome.facts[0].1.to_string(), fired, outcome.ended.clone())
+}
+
+fn limit(rules: &str, event: &str) -> Limit {
+    match fire(rules, event).2 {
+        Ended::Limit { rule, limit } => {
+            assert_eq!(rule, "R");
+            limit
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn of_equal_salience_the_first_defined_fires_first() {
+    let rules: String = ["C", "A", "B"].map(|n| format!("rule {n} {{ when E.on then Retract(\"{n}\"); }}")).concat();
+    assert_eq!(fire(&rules, r#"{"on":true}"#).1, ["C", "A", "B"]);
+}
+
+#[test]
+fn a_rule_that_never_stops_is_stopped() {
+    let (_, fired, ended) = fire("rule R { when true then E.n = 1; }", "{}");
+    assert_eq!(ended, Ended::Limit { rule: "R".into(), limit: Limit::Cycles });
+    assert_eq!(fired.len(), 5000);
+}
+
+#[test]
+fn texts_cannot_grow_without_end() {
+    assert_eq!(limit("rule R { when true then E.s = E.s + E.s; }", r#"{"s":"xxxxxxxx"}"#), Limit::Size);
+    assert_eq!(limit("rule R { when true then E.s = E.s.Repeat(1000000000); }", r#"{"s":"xxxxxxxx"}"#), Limit::Size);
+    assert_eq!(
+        limit("rule R { when E.s.Repeat(1000000000).Len() > 1 then Log(\"\"); }", r#"{"s":"xxx"}"#),
+        Limit::Size
+    );
+    let replace = "rule R { when true then E.s = E.s.Replace(\"x\", \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"); }";
+    assert_eq!(limit(replace, r#"{"s":"xxxxxxxx"}"#), Limit::Size);
+    assert_eq!(limit("rule R { when true then Log(\"x\".Repeat(4000000)); }", "{}"), Limit::Built);
+}
+
+#[test]
+fn facts_cannot_grow_without_end() {
+    assert_eq!(limit("rule R { when true then E.a = E; }", "{}"), Limit::Depth);
+    assert_eq!(limit("rule R { when true then E.a = E; E.b = E; }", "{}"), Limit::Size);
+    let append = "rule R { when true then E.l.Append(E.s, E.s, E.s, E.s, E.s, E.s, E.s, E.s); }";
+    assert_eq!(limit(append, &format!(r#"{{"l":[],"s":"{}"}}"#, "x".repeat(1000))), Limit::Size);
+}
+
+#[test]
+fn steps_have_an_end() {
+    let set = set("rule R { when true then E.n = E.n + 1; }");
+    let mut options = Options::default();
+    options.limits.steps = 100;
+    let outcome = run(&set, &[("E", r#"{"n":0}"#)], &mut NoHost, &mut Scratch::new(), &options);
+    assert_eq!(outcome.ended, Ended::Limit { rule: "R".into(), limit: Limit::Steps });
+    assert!(outcome.fired.len() < 20 && outcome.fired.len() > 5);
+}
+
+#[test]
+fn an_untouched_fact_is_the_same_text() {
+    let set = set("rule R { when E.a > 1 then F.x = 1; Retract(\"R\"); }");
+    let text = "{ \"a\" : 2.50, \"z\":[1 , 2] }";
+    let facts = [("E", text), ("F", "{}")];
+    let outcome = run(&set, &facts, &mut NoHost, &mut Scratch::new(), &Options::default());
+    assert!(matches!(&outcome.facts[0].1, std::borrow::Cow::Borrowed(same) if std::ptr::eq(*same, text)));
+    assert_eq!(outcome.facts[1].1, r#"{"x":1}"#);
+}
+
+#[test]
+fn only_written_paths_change_in_a_text() {
+    let event = "{\n  \"id\": 9007199254740993, \"s\": \"\\u00e9\",\n  \"o\": { \"n\": 1.0, \"m\": [ 1,2 ] }\n}";
+    let (after, ..) = fire("rule R { when E.o.n == 1 then E.o.n = 2; E.o.m[1] = E.s; }", event);
+    assert_eq!(
+        after,
+        "{\n  \"id\": 9007199254740993, \"s\": \"\\u00e9\",\n  \"o\": { \"n\": 2, \"m\": [ 1,\"é\" ] }\n}"
+    );
+}
+
+#[test]
+fn of_equal_keys_the_last_counts() {
+    let (after, fired, _) = fire("rule R { when E.a.b == 2 then E.a.b = 3; }", r#"{"a":{"b":1,"c":1},"a":{"b":2}}"#);
+    assert_eq!((after.as_str(), fired.len()), (r#"{"a":{"b":1,"c":1},"a":{"b":3}}"#, 1));
+    assert!(fire("rule R { when E.a.c == 1 then E.a.b = 3; }", r#"{"a":{"b":1,"c":1},"a":{"b":2}}"#).1.is_empty());
+}
+
+#[test]
+fn a_scratch_serves_one_set_after_another() {
+    let mut scratch = Scratch::new();
+    let first = set("rule A { when E.a == 1 && E.s.ToUpper() == \"X\" && E.s.ToUpper().Len() == 1 then E.a = 2; }");
+    let second = set("rule B { when E.b == 1 then E.b = 2; } rule C { when E.c then E.c = false; }");
+    for _ in 0..3 {
+        let outcome = run(&first, &[("E", r#"{"a":1,"s":"x"}"#)], &mut NoHost, &mut scratch, &Options::default());
+        assert_eq!(outcome.facts[0].1, r#"{"a":2,"s":"x"}"#);
+        let outcome = run(&first, &[("E", r#"{"s":"x"}"#)], &mut NoHost, &mut scratch, &Options::default());
+        assert!(outcome.fired.is_empty());
+        let outcome = run(&second, &[("E", r#"{"c":true}"#)], &mut NoHost, &mut scratch, &Options::default());
+        assert_eq!(outcome.fired_names(&second), ["C"]);
+    }
+}
+
+/// Remembers what it was asked.
+#[derive(Default)]
+struct Memory(Vec<String>);
+
+impl Host for Memory {
+    fn call(&mut self, function: usize, arguments: &[Value<'_>]) -> Result<Value<'static>, String> {
+        let arguments: Vec<String> = arguments.iter().map(Value::to_json).collect();
+        self.0.push(format!("{function}({})", arguments.join(",")));
+        match function {
+            0 => Ok(Value::Null),
+            1 => Ok(Value::Bool(true)),
+            _ => Err("the tag is taken".to_owned()),
+        }
+    }
+
+    fn log(&mut self, text: &str) {
+        self.0.push(format!("log {text}"));
+    }
+
+    fn now(&self) -> Time {
+        Time { seconds: 1_700_000_000, nanos: 0 }
+    }
+}
+
+fn functions() -> Functions {
+    Functions::new()
+        .with("Drop", &[Param::Text], None)
+        .with("IsKnown", &[Param::Text], Some(KindOf::Bool))
+        .with_optional("Tag", &[Param::Text, Param::Any], 1, None)
+}
+
+#[test]
+fn the_host_is_called_and_may_fail() {
+    let rules = r#"
+        rule A salience 2 { when IsKnown(E.id) then Drop("x" + E.id); Log("done"); E.at = Now(); Retract("A"); }
+        rule B { when E.at.Unix() == 1700000000 then Tag("t", E.o); E.never = 1; }"#;
+    let set = compile(&[Source::grl(rules)], &functions(), Mode::Check).unwrap();
+    assert_eq!(set.functions_len(), 3);
+    let mut host = Memory::default();
+    let facts = [("E", r#"{"id":"7","o":{ "n":1 }}"#)];
+    let outcome = run(&set, &facts, &mut host, &mut Scratch::new(), &Options::default());
+    assert_eq!(host.0, ["1(\"7\")", "0(\"x7\")", "log done", "2(\"t\",{ \"n\":1 })"]);
+    assert_eq!(outcome.error().as_deref(), Some("rule B: line 3: the tag is taken"));
+    assert_eq!(outcome.facts[0].1, r#"{"id":"7","o":{ "n":1 },"at":"2023-11-14T22:13:20Z"}"#);
+}
+
+#[test]
+fn why_a_rule_did_not_match_is_said() {
+    let rules = "rule A {\n  when E.n > 1 &&\n    E.s.ToUpper() == \"X\"\n  then E.n = 0; }\nrule B { when E.gone == 1 then E.n = 9; }\nrule C { when E.n == 0 then E.n = -1; }\nrule D { when E.s.ToUpper() == \"Y\" then Complete(); }";
+    let set = set(rules);
+    let facts = [("E", r#"{"n":5,"s":"y"}"#)];
+    let why = explain(&set, &facts, &mut NoHost, &Options::default());
+    let texts: Vec<String> = why.rules.iter().map(|why| format!("{}: {}", why.rule, why.text())).collect();
+    assert_eq!(
+        texts,
+        [
+            "A: did not match: line 3, column 5: E.s.ToUpper() == \"X\" is false (E.s is \"y\")",
+            "B: did not match: line 5, column 15: E.gone == 1 could not be evaluated: E.gone has no value (E.gone is missing)",
+            "C: did not match: line 6, column 15: E.n == 0 is false (E.n is 5)",
+            "D: matched and fired",
+        ]
+    );
+    let facts = [("E", r#"{"n":5,"s":"x"}"#)];
+    let why = explain(&set, &facts, &mut NoHost, &Options::default());
+    assert_eq!(why.rules[0].text(), "matched and fired");
+    assert!(why.rules[2].text().starts_with("fired after another rule changed the facts; at first line 6"));
+    assert_eq!(why.outcome.fired_names(&set), ["A", "C"]);
+}
+
+#[test]
+fn deep_nesting_is_refused_and_long_chains_are_not() {
+    let deep = format!("rule R {{ when {}true{} then Complete(); }}", "(".repeat(5000), ")".repeat(5000));
+    assert!(compile(&[Source::grl(&deep)], &Functions::new(), Mode::Grule).is_err());
+    for deep in ["!", "E[", "F(", "E.a(1 + "] {
+        let text = format!("rule R {{ when {} then Complete(); }}", deep.repeat(50_000));
+        assert!(compile(&[Source::grl(&text)], &Functions::new(), Mode::Grule).is_err());
+    }
+    let bangs = format!("rule R {{ when {}true then Complete(); }}", "!".repeat(50_000));
+    assert!(compile(&[Source::grl(&bangs)], &Functions::new(), Mode::Grule).is_err());
+    let long = format!("rule R {{ when E.n + {} == 5000 then Complete(); }}", ["1"; 5000].join(" + "));
+    assert_eq!(fire(&long, r#"{"n":0}"#).1, ["R"]);
+    let long = format!("rule R {{ when {} then Complete(); }}", vec!["E.n < 1"; 5000].join(" && "));
+    assert_eq!(fire(&long, r#"{"n":0}"#).1, ["R"]);
+    let dots = format!("rule R {{ when E{} == 1 then Complete(); }}", ".a".repeat(1000));
+    assert!(compile(&[Source::grl(&dots)], &Functions::new(), Mode::Grule).is_err());
+}
+
+#[test]
+fn many_rules_of_absent_fields_are_not_looked_at() {
+    let rules: String =
+        (0..2000).map(|n| format!("rule R{n} {{ when E.f{n}.ToUpper() != \"X\" then Complete(); }}\n")).collect();
+    let set = set(&rules);
+    let mut options = Options::default();
+    // Not one instruction is needed for them.
+    options.limits.steps = 0;
+    let outcome = run(&set, &[("E", r#"{"n":0}"#)], &mut NoHost, &mut Scratch::new(), &options);
+    assert_eq!((outcome.fired.len(), outcome.ended), (0, Ended::Done));
+    let outcome = run(&set, &[("E", r#"{"f7":"y"}"#)], &mut NoHost, &mut Scratch::new(), &Options::default());
+    assert_eq!(outcome.fired_names(&set), ["R7"]);
+}
+
+#[test]
+fn an_assignment_wakes_only_what_reads_it() {
+    // Each firing costs the same however many other rules there are.
+    let steps = |others: usize| {
+        let others: String = (0..others)
+            .map(|n| format!("rule O{n} {{ when E.other{n}.Len() > 5 && E.s.Contains(\"{n}\") then Complete(); }}\n"))
+            .collect();
+        let set = set(&format!("{others} rule R {{ when E.n < 50 then E.n = E.n + 1; }}"));
+        let mut low = 1;
+        let mut options = Options::default();
+        loop {
+            options.limits.steps = low;
+            let outcome = run(&set, &[("E", r#"{"n":0,"s":"x"}"#)], &mut NoHost, &mut Scratch::new(), &options);
+            if outcome.ended == Ended::Done {
+                return low;
+            }
+            low += 50;
+        }
+    };
+    assert_eq!(steps(0), steps(100));
+}
