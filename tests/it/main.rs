@@ -13,5 +13,6 @@ mod github;
 mod ingest_modes;
 mod kills;
 mod malformed;
+mod rules;
 mod tail;
 mod tenants_keys;

@@ -10,7 +10,7 @@ use crate::http::{Answer, Request, Response, TEXT};
 use crate::query::Query;
 use crate::router::{Route, INDEX};
 use crate::tail::Tail;
-use crate::{dead_letters, events, health, keys, tenants};
+use crate::{dead_letters, events, health, keys, rules, story, tenants, trial};
 
 pub fn handle(backend: &dyn Backend, request: &Request<'_>) -> Answer {
     let Some(route) = Route::find(request.path) else {
@@ -35,17 +35,19 @@ fn answer(backend: &dyn Backend, request: &Request<'_>, route: &Route) -> Result
         _ => {}
     }
     let caller = authenticate(backend, request)?;
-    caller.need(action(route))?;
+    caller.need(action(route, request.method))?;
     if let Route::Tail = route {
         return stream(backend, request, &caller);
     }
     respond(backend, request, route, &caller).map(Answer::Whole)
 }
 
-fn action(route: &Route) -> Action {
+fn action(route: &Route, method: &str) -> Action {
     match route {
         Route::Tenants | Route::Tenant(_) => Action::Tenants,
         Route::Keys(_) | Route::Key(..) => Action::Keys,
+        Route::RulesRollback => Action::Write,
+        Route::Rule(_) if matches!(method, "PUT" | "DELETE") => Action::Write,
         _ => Action::Read,
     }
 }
@@ -60,6 +62,17 @@ fn respond(
     match (route, request.method) {
         (Route::Events, _) => events::many(backend, caller, request.query),
         (Route::Event { source, id }, _) => events::one(backend, caller, source, id, request.query),
+        (Route::Story { source, id }, _) => story::tell(backend, &own(request, caller)?, source, id),
+        (Route::Rules, _) => rules::list(backend, &own(request, caller)?),
+        (Route::Rule(name), "PUT") => rules::put(backend, &own(request, caller)?, name, caller, request),
+        (Route::Rule(name), "DELETE") => rules::delete(backend, &own(request, caller)?, name, caller),
+        (Route::Rule(name), _) => {
+            let query = Query::parse(request.query, &["tenant", "version"])?;
+            rules::show(backend, &caller.tenant(&query)?, name, query.number("version")?)
+        }
+        (Route::RulesVersions, _) => rules::versions(backend, &own(request, caller)?),
+        (Route::RulesRollback, _) => rules::roll_back(backend, &own(request, caller)?, caller, request),
+        (Route::RulesTest, _) => trial::run(backend, &own(request, caller)?, request),
         (Route::DeadLetters, _) => dead_letters::list(backend, caller, request.query),
         (Route::Tenants, "POST") => tenants::create(backend, request),
         (Route::Tenants, _) => tenants::list(backend),
@@ -73,6 +86,11 @@ fn respond(
         (Route::Key(named, id), _) => keys::delete(backend, &keys_tenant(request, named.as_deref(), caller)?, id),
         (Route::Index | Route::Health | Route::Tail, _) => Err(Problem::new(Kind::NotFound, "there is nothing here")),
     }
+}
+
+/// The caller's own tenant, or the one that an operator names; no other parameter.
+fn own(request: &Request<'_>, caller: &Principal) -> Result<String, Problem> {
+    caller.tenant(&Query::parse(request.query, &["tenant"])?)
 }
 
 /// Whose keys: the tenant of the path, of an operator's `?tenant=`, or the caller's own.

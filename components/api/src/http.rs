@@ -3,7 +3,7 @@
 use er_event::limits::BODY_BYTES_MAX;
 use er_event::{Kind, Problem};
 use serde::de::DeserializeOwned;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 
 use crate::tail::Tail;
@@ -61,26 +61,40 @@ impl Request<'_> {
 
     /// The body read as JSON into what it is meant to be.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        parse(&self.json_text()?)
+    }
+
+    /// The body that says it is JSON, for [`parse`] to borrow from.
+    pub fn json_text(&self) -> Result<String, Problem> {
         self.expect_json()?;
+        self.text()
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> Result<String, Problem> {
         let body = self.body.read(BODY_BYTES_MAX).map_err(|cause| match cause {
             BodyError::TooLarge => {
                 Problem::new(Kind::TooLarge, format!("the body has more than {BODY_BYTES_MAX} bytes"))
             }
             BodyError::Broken => Problem::new(Kind::InvalidJson, "the body ended before it was whole"),
         })?;
-        serde_json::from_slice(&body).map_err(|cause| {
-            let kind = match cause.classify() {
-                Category::Data => Kind::Unprocessable,
-                Category::Syntax | Category::Eof | Category::Io => Kind::InvalidJson,
-            };
-            let place = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-            Problem::new(kind, cause.to_string()).at(place(cause.line()), place(cause.column()))
+        String::from_utf8(body).map_err(|cause| {
+            Problem::new(
+                Kind::InvalidUtf8,
+                format!("the body is not UTF-8 from byte {}", cause.utf8_error().valid_up_to()),
+            )
         })
+    }
+
+    /// The content type without its parameters, in lower case.
+    pub fn media_type(&self) -> String {
+        let given = self.header("content-type").unwrap_or_default();
+        given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
     }
 
     fn expect_json(&self) -> Result<(), Problem> {
         let given = self.header("content-type").unwrap_or_default();
-        let media_type = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let media_type = self.media_type();
         if media_type == JSON || (self.method == "PATCH" && media_type == "application/merge-patch+json") {
             return Ok(());
         }
@@ -90,6 +104,18 @@ impl Request<'_> {
         };
         Err(Problem::new(Kind::UnknownContentType, detail).mend("Send JSON with Content-Type: application/json."))
     }
+}
+
+/// JSON into what it is meant to be.
+pub fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Problem> {
+    serde_json::from_str(text).map_err(|cause| {
+        let kind = match cause.classify() {
+            Category::Data => Kind::Unprocessable,
+            Category::Syntax | Category::Eof | Category::Io => Kind::InvalidJson,
+        };
+        let place = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Problem::new(kind, cause.to_string()).at(place(cause.line()), place(cause.column()))
+    })
 }
 
 // === impl Response ===

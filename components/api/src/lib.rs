@@ -12,10 +12,13 @@ mod keys;
 mod linked;
 mod query;
 mod router;
+mod rules;
+mod story;
 mod tail;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod wire;
 
 mod bindings {

@@ -16,8 +16,18 @@ pub enum Route {
         source: String,
         id: String,
     },
+    /// What became of one event.
+    Story {
+        source: String,
+        id: String,
+    },
     DeadLetters,
     Tail,
+    Rules,
+    Rule(String),
+    RulesVersions,
+    RulesRollback,
+    RulesTest,
 }
 
 /// For people who ask `/`.
@@ -27,8 +37,16 @@ EventRunner HTTP API. Authenticate with `Authorization: Bearer er_…` or `X-API
 GET    /healthz                            is it up? (no key needed)
 GET    /api/v1/events                      ?type=&source=&from=&to=&cursor=&limit=  newest first
 GET    /api/v1/events/{source}/{id}        one event; both percent-encoded, or ?source=&id=
+GET    /api/v1/events/{source}/{id}/story  what became of it: rules, tags, end
 GET    /api/v1/tail                        ?types=a,b*&after=  server-sent events as they come
 GET    /api/v1/dead-letters                ?after=&limit=
+GET    /api/v1/rules                       the version that counts, and its texts
+GET    /api/v1/rules/{name}                ?version=  one text
+PUT    /api/v1/rules/{name}                GRL, or JSON rules as application/json   (admin)
+DELETE /api/v1/rules/{name}                                                  (admin)
+GET    /api/v1/rules:versions              who changed what, and when
+POST   /api/v1/rules:rollback              {\"version\"}                       (admin)
+POST   /api/v1/rules:test                  {\"rules\"|\"json_rules\"?,\"events\"|\"last\"}
 GET    /api/v1/keys                        your tenant's API keys            (admin)
 POST   /api/v1/keys                        {\"role\",\"name\"?,\"expires\"?}       (admin)
 DELETE /api/v1/keys/{id}                                                     (admin)
@@ -69,8 +87,16 @@ impl Route {
             ("keys", Some(key), None, ..) => Some(Route::Key(None, key)),
             ("events", None, ..) => Some(Route::Events),
             ("events", Some(source), Some(id), None, _) => Some(Route::Event { source, id }),
+            ("events", Some(source), Some(id), Some(story), None) if story == "story" => {
+                Some(Route::Story { source, id })
+            }
             ("dead-letters", None, ..) => Some(Route::DeadLetters),
             ("tail", None, ..) => Some(Route::Tail),
+            ("rules", None, ..) => Some(Route::Rules),
+            ("rules", Some(name), None, ..) => Some(Route::Rule(name)),
+            ("rules:versions", None, ..) => Some(Route::RulesVersions),
+            ("rules:rollback", None, ..) => Some(Route::RulesRollback),
+            ("rules:test", None, ..) => Some(Route::RulesTest),
             _ => None,
         }
     }
@@ -81,6 +107,8 @@ impl Route {
             Route::Tenants | Route::Keys(_) => "GET, HEAD, POST, OPTIONS",
             Route::Tenant(_) => "GET, HEAD, PATCH, DELETE, OPTIONS",
             Route::Key(..) => "DELETE, OPTIONS",
+            Route::Rule(_) => "GET, HEAD, PUT, DELETE, OPTIONS",
+            Route::RulesRollback | Route::RulesTest => "POST, OPTIONS",
             _ => "GET, HEAD, OPTIONS",
         }
     }
@@ -112,7 +140,13 @@ mod tests {
             ("/api/v1/keys/0123", Route::Key(None, "0123".into())),
             ("/api/v1/events", Route::Events),
             ("/api/v1/dead-letters", Route::DeadLetters),
+            ("/api/v1/events/s/1/story", Route::Story { source: "s".into(), id: "1".into() }),
             ("/api/v1/tail", Route::Tail),
+            ("/api/v1/rules", Route::Rules),
+            ("/api/v1/rules/alerts", Route::Rule("alerts".into())),
+            ("/api/v1/rules:versions", Route::RulesVersions),
+            ("/api/v1/rules:rollback", Route::RulesRollback),
+            ("/api/v1/rules:test", Route::RulesTest),
         ] {
             assert_eq!(Route::find(path), Some(route), "{path}");
         }

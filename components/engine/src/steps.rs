@@ -5,7 +5,8 @@
 use std::borrow::Cow;
 
 use er_event::dead::dead_json;
-use er_event::event::{split, BatchWriter, EventRef};
+use er_event::event::{split, BatchWriter, EventRef, HOP};
+use er_event::limits::HOPS_MAX;
 use er_event::RAW_TYPE;
 use memchr::memmem;
 
@@ -23,12 +24,6 @@ pub struct Ends {
 
 /// A batch of none.
 pub const NO_EVENTS: &str = "[]";
-/// Extension that counts how often events were made from events on the way to this one.
-const HOP: &str = "erhop";
-
-/// How often events made from events may make events: a circle of consumers ends here.
-const HOPS_MAX: u32 = 8;
-
 /// What is to become of one event of the batch.
 enum Step<'a> {
     /// It is a CloudEvent already.
@@ -68,6 +63,14 @@ pub fn run(raw: String, normalize: impl FnOnce(&str) -> Result<Normalized, Fault
         }
     }
     Ok(assemble(steps, &results, &reasons))
+}
+
+/// Two arrays of dead letters as one.
+pub fn both(first: &str, second: &str) -> String {
+    match (first, second) {
+        (NO_EVENTS, only) | (only, NO_EVENTS) => only.to_owned(),
+        _ => [first.strip_suffix(']').unwrap_or(first), ",", second.strip_prefix('[').unwrap_or(second)].concat(),
+    }
 }
 
 fn plan(raw: &str) -> Result<Vec<Step<'_>>, Fault> {
@@ -169,6 +172,14 @@ mod tests {
         let text = format!("[ {} ,\n{} ]", event("1", ""), event("2", r#","erhop":"1""#));
         let outcome = run(text.clone(), unasked).unwrap();
         assert_eq!((outcome.events, outcome.dead.as_str()), (text, "[]"));
+    }
+
+    #[test]
+    fn dead_letters_of_two_steps_are_one_array() {
+        let (one, two) = (dead_json(&[("a", "r]", "[1]")]), dead_json(&[("b", "[r", "{}")]));
+        assert_eq!(both(&one, NO_EVENTS), one);
+        assert_eq!(both(NO_EVENTS, &two), two);
+        assert_eq!(both(&one, &two), dead_json(&[("a", "r]", "[1]"), ("b", "[r", "{}")]));
     }
 
     #[test]

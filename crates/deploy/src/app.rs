@@ -7,11 +7,16 @@ use wadm_client::{Client, ClientConnectOptions};
 use wadm_types::api::{Status, StatusType};
 use wadm_types::Manifest;
 
+use crate::stale::Hosts;
+
 const POLL: Duration = Duration::from_millis(250);
+/// How often the hosts are asked what they run while wadm is waited for.
+const LOOK: Duration = Duration::from_secs(3);
 
 /// wadm of one lattice.
 pub struct Apps {
     client: Client,
+    hosts: Hosts,
 }
 
 // === impl Apps ===
@@ -24,7 +29,7 @@ impl Apps {
         let client = Client::new(lattice, None, options)
             .await
             .with_context(|| format!("no NATS at {url}; `make up` starts a lattice"))?;
-        Ok(Self { client })
+        Ok(Self { client, hosts: Hosts::connect(url, lattice).await? })
     }
 
     /// Deploys `manifest`, in place of any other version of it, and waits until wadm calls it deployed.
@@ -46,7 +51,7 @@ impl Apps {
             self.client.put_manifest(manifest).await.context("wadm refused the manifest")?;
         }
         self.client.deploy_manifest(name, Some(&version)).await?;
-        self.wait(name, deadline, StatusType::Deployed, progress).await
+        self.wait(name, deadline, StatusType::Deployed, Some(manifest), progress).await
     }
 
     /// Takes an application down and waits until it is. One that is not there is down already.
@@ -55,7 +60,7 @@ impl Apps {
     /// What is still there at the deadline.
     pub async fn undeploy(&self, name: &str, deadline: Duration) -> anyhow::Result<()> {
         match self.client.undeploy_manifest(name).await {
-            Ok(_) => self.wait(name, deadline, StatusType::Undeployed, |_| {}).await,
+            Ok(_) => self.wait(name, deadline, StatusType::Undeployed, None, |_| {}).await,
             Err(wadm_client::error::ClientError::NotFound(_)) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -87,9 +92,11 @@ impl Apps {
         name: &str,
         deadline: Duration,
         wanted: StatusType,
+        manifest: Option<&Manifest>,
         progress: impl Fn(&str),
     ) -> anyhow::Result<()> {
         let started = Instant::now();
+        let mut looked = started;
         let mut last = String::new();
         loop {
             let status = self.client.get_manifest_status(name).await?;
@@ -107,6 +114,12 @@ impl Apps {
             if missing != last {
                 progress(&missing);
                 last = missing;
+            }
+            if let Some(manifest) = manifest.filter(|_| looked.elapsed() > LOOK) {
+                looked = Instant::now();
+                for stopped in self.hosts.stop_stale(manifest).await? {
+                    progress(&format!("stopped {stopped}, of another version"));
+                }
             }
             tokio::time::sleep(POLL).await;
         }

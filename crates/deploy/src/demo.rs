@@ -16,6 +16,8 @@ use serde_json::Value;
 /// Requests under way at once, as a busy sender would have.
 const CONCURRENCY: usize = 16;
 const TYPES_SHOWN: usize = 12;
+/// What the tenant's rules are for the demo.
+const RULES: &str = include_str!("../../../rules/demo.grl");
 const POLL: Duration = Duration::from_millis(200);
 
 /// What the consumer was handed, as the delivery reports say.
@@ -27,22 +29,37 @@ struct Delivered {
     latency_ms: Vec<f64>,
 }
 
+/// What the tenant's rules did, as the rules reports say.
+#[derive(Debug, Default)]
+struct Ruled {
+    version: u64,
+    dropped: usize,
+    emitted: usize,
+    /// How often each rule fired.
+    fired: BTreeMap<String, usize>,
+}
+
 pub async fn run(env: &Env, modules: &Path, deadline: Duration) -> anyhow::Result<()> {
     let client = env.client()?;
     let webhooks = samples::github(modules)?;
     let nats = async_nats::connect(&env.nats_url).await.context("NATS of the lattice")?;
-    let mut reports = nats.subscribe(format!("er.report.delivery.{}", env.tenant)).await?;
+    let mut reports = nats.subscribe(format!("er.report.*.{}", env.tenant)).await?;
     let delivered = Arc::new(std::sync::Mutex::new(Delivered::default()));
+    let ruled = Arc::new(std::sync::Mutex::new(Ruled::default()));
     let collector = tokio::spawn({
-        let delivered = Arc::clone(&delivered);
+        let (delivered, ruled) = (Arc::clone(&delivered), Arc::clone(&ruled));
         async move {
-            while let Some(report) = reports.next().await {
-                if let Ok(report) = serde_json::from_slice::<Value>(&report.payload) {
+            while let Some(message) = reports.next().await {
+                let Ok(report) = serde_json::from_slice::<Value>(&message.payload) else { continue };
+                if message.subject.starts_with("er.report.rules.") {
+                    lock(&ruled).note(&report);
+                } else {
                     note(&delivered, &report);
                 }
             }
         }
     });
+    save_rules(env, &client).await?;
     let dead_before = count_dead(&client).await?;
     let since = er_event::event::rfc3339_us(now_us());
     let position = tail_position(&nats).await?;
@@ -85,7 +102,11 @@ pub async fn run(env: &Env, modules: &Path, deadline: Duration) -> anyhow::Resul
             let delivered = lock(&delivered);
             delivered.events
         };
-        if total + dead >= accepted + alerts && handled + alerts >= total {
+        let (dropped, emitted) = {
+            let ruled = lock(&ruled);
+            (ruled.dropped, ruled.emitted)
+        };
+        if total + dead + dropped >= accepted + alerts + emitted && handled + alerts >= total {
             break (types, alerts, dead);
         }
         anyhow::ensure!(
@@ -107,12 +128,39 @@ pub async fn run(env: &Env, modules: &Path, deadline: Duration) -> anyhow::Resul
         alerts,
         dead,
         delivered: &delivered,
+        ruled: &lock(&ruled),
     });
     println!("\nTry next (first: . var/demo.env)");
     println!("  curl -s -H \"Authorization: Bearer $ER_API_KEY\" \"$ER_API_URL/api/v1/events?type=alert&from={since}&limit=3\"");
     println!("  curl -sN -H \"Authorization: Bearer $ER_API_KEY\" \"$ER_API_URL/api/v1/tail\"     # then run `make demo` again beside it");
     println!("  wash get links                                                       # `make wash` installs wash");
     Ok(())
+}
+
+/// Saves the demo's rules, as anybody would with curl.
+async fn save_rules(env: &Env, client: &Client) -> anyhow::Result<()> {
+    let url = format!("{}/api/v1/rules/demo?tenant={}", env.api_url, env.tenant);
+    let request =
+        client.raw(reqwest::Method::PUT, &url).bearer_auth(&env.admin_key).header("content-type", "text/plain");
+    let answer = Client::answer(request.body(RULES)).await?;
+    anyhow::ensure!(answer.status.is_success(), "the demo's rules were refused: {} {}", answer.status, answer.body);
+    Ok(())
+}
+
+// === impl Ruled ===
+
+impl Ruled {
+    fn note(&mut self, report: &Value) {
+        let number = |name: &str| report.get(name).and_then(Value::as_u64).unwrap_or_default();
+        let count = |name: &str| usize::try_from(number(name)).unwrap_or_default();
+        self.version = number("version");
+        self.dropped += count("dropped");
+        self.emitted += count("emitted");
+        for (rule, times) in report.get("fired").and_then(Value::as_object).into_iter().flatten() {
+            let times = times.as_u64().and_then(|times| usize::try_from(times).ok()).unwrap_or_default();
+            *self.fired.entry(rule.clone()).or_default() += times;
+        }
+    }
 }
 
 struct Table<'a> {
@@ -124,6 +172,7 @@ struct Table<'a> {
     alerts: usize,
     dead: usize,
     delivered: &'a Delivered,
+    ruled: &'a Ruled,
 }
 
 fn print_table(table: &Table<'_>) {
@@ -135,8 +184,8 @@ fn print_table(table: &Table<'_>) {
         println!("    refused {count}: {why}");
     }
     line("posted in", format!("{:.2} s", table.sent_in.as_secs_f64()));
-    let normalized: usize = table.types.iter().filter(|(ty, _)| *ty != "alert").map(|(_, n)| n).sum();
-    line("normalized", normalized.to_string());
+    let in_stream: usize = table.types.iter().filter(|(ty, _)| *ty != "alert").map(|(_, n)| n).sum();
+    line("normalized", (in_stream + table.ruled.dropped - table.ruled.emitted.min(in_stream)).to_string());
     let mut types: Vec<_> = table.types.iter().filter(|(ty, _)| *ty != "alert").collect();
     types.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
     for (ty, count) in types.iter().take(TYPES_SHOWN) {
@@ -145,6 +194,15 @@ fn print_table(table: &Table<'_>) {
     if types.len() > TYPES_SHOWN {
         println!("    … and {} more types", types.len() - TYPES_SHOWN);
     }
+    line(
+        &format!("rules fired (version {})", table.ruled.version),
+        table.ruled.fired.values().sum::<usize>().to_string(),
+    );
+    for (rule, count) in &table.ruled.fired {
+        println!("    {rule:<44} {count:>5}");
+    }
+    line("  dropped by rules", table.ruled.dropped.to_string());
+    line("  emitted by rules", table.ruled.emitted.to_string());
     line("delivered to rust-alert", table.delivered.events.to_string());
     line("  of these not handled", table.delivered.failed.to_string());
     line("alerts emitted", table.alerts.to_string());

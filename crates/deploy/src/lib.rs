@@ -5,3 +5,4 @@ pub mod client;
 pub mod first;
 pub mod manifest;
 pub mod samples;
+mod stale;

@@ -11,6 +11,8 @@ pub const BATCH_BYTES_MAX: usize = 512 * 1024;
 /// Objects and arrays inside one another: in a JSON text, and in an event counted from `data` on, so that the same
 /// data is let in in every content mode.
 pub const JSON_DEPTH_MAX: usize = 64;
+/// How often events made from events may make events: a circle of consumers or rules ends here.
+pub const HOPS_MAX: u32 = 8;
 /// An attribute's name. The specification says SHOULD NOT exceed 20; we let in what others let in.
 pub const ATTRIBUTE_NAME_CHARS_MAX: usize = 64;
 /// An attribute's value.

@@ -88,6 +88,21 @@ pub struct At {
     pub column: u32,
 }
 
+/// One of several things wrong with a text that the client sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mistake {
+    /// Which text, where there is more than one.
+    pub text: String,
+    /// Both from 1; the column in characters.
+    pub line: u32,
+    pub column: u32,
+    pub message: String,
+    /// What could stand there instead; may be empty.
+    pub expected: String,
+    /// The line of the text with the piece underlined, for people.
+    pub excerpt: String,
+}
+
 /// One problem, as told to the client. `title`, `type` and `retryable` follow from `kind`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -102,6 +117,8 @@ pub struct Problem {
     pub index: Option<usize>,
     /// Where in the body.
     pub at: Option<At>,
+    /// All that is wrong, where `detail` can only name the first.
+    pub errors: Vec<Mistake>,
     pub retry_after_ms: Option<u32>,
 }
 
@@ -114,6 +131,7 @@ impl Problem {
             mend: None,
             index: None,
             at: None,
+            errors: Vec::new(),
             retry_after_ms: None,
         }
     }
@@ -133,6 +151,12 @@ impl Problem {
     #[must_use]
     pub fn at(mut self, line: u32, column: u32) -> Self {
         self.at = Some(At { line, column });
+        self
+    }
+
+    #[must_use]
+    pub fn errors(mut self, errors: Vec<Mistake>) -> Self {
+        self.errors = errors;
         self
     }
 
@@ -182,6 +206,9 @@ impl Serialize for Problem {
         if let Some(at) = self.at {
             map.serialize_entry("at", &at)?;
         }
+        if !self.errors.is_empty() {
+            map.serialize_entry("errors", &self.errors)?;
+        }
         if let Some(ms) = self.retry_after_ms {
             map.serialize_entry("retry_after_ms", &ms)?;
         }
@@ -199,6 +226,8 @@ struct Wire {
     mend: Option<String>,
     event: Option<usize>,
     at: Option<At>,
+    #[serde(default)]
+    errors: Vec<Mistake>,
     retry_after_ms: Option<u32>,
 }
 
@@ -213,6 +242,7 @@ impl From<Wire> for Problem {
             mend: wire.mend,
             index: wire.event,
             at: wire.at,
+            errors: wire.errors,
             retry_after_ms: wire.retry_after_ms,
         }
     }

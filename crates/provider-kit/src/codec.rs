@@ -26,6 +26,16 @@ impl Encoder {
         self
     }
 
+    /// Appends an `option<u64>` (or of any narrower unsigned integer).
+    #[must_use]
+    pub fn optional_unsigned(mut self, value: Option<u64>) -> Self {
+        self.0.put_u8(value.is_some().into());
+        if let Some(value) = value {
+            self.leb128(value);
+        }
+        self
+    }
+
     /// The encoded parameters.
     #[must_use]
     pub fn finish(self) -> Bytes {
@@ -110,16 +120,25 @@ impl<'a> Decoder<'a> {
         std::str::from_utf8(text).map_err(|_| Malformed("UTF-8"))
     }
 
-    /// An `option<string>`.
+    /// Whether an `option` holds a value, which follows.
     ///
     /// # Errors
     /// [`Malformed`] for anything else.
-    pub fn optional_string(&mut self) -> Result<Option<&'a str>, Malformed> {
+    pub fn is_some(&mut self) -> Result<bool, Malformed> {
         match self.byte()? {
-            0 => Ok(None),
-            1 => self.string().map(Some),
+            0 => Ok(false),
+            1 => Ok(true),
             _ => Err(Malformed("an option")),
         }
+    }
+
+    /// A `list<string>`.
+    ///
+    /// # Errors
+    /// [`Malformed`] when it is cut short or not UTF-8.
+    pub fn strings(&mut self) -> Result<Vec<&'a str>, Malformed> {
+        // The count is not believed before the strings are there.
+        (0..self.unsigned()?).map(|_| self.string()).collect()
     }
 
     /// An `option<u32>`.
@@ -127,11 +146,10 @@ impl<'a> Decoder<'a> {
     /// # Errors
     /// [`Malformed`] for anything else.
     pub fn optional_u32(&mut self) -> Result<Option<u32>, Malformed> {
-        match self.byte()? {
-            0 => Ok(None),
-            1 => u32::try_from(self.unsigned()?).map(Some).map_err(|_| Malformed("a u32")),
-            _ => Err(Malformed("an option")),
+        if !self.is_some()? {
+            return Ok(None);
         }
+        u32::try_from(self.unsigned()?).map(Some).map_err(|_| Malformed("a u32"))
     }
 }
 
@@ -147,6 +165,16 @@ mod tests {
         assert_eq!(decoder.string(), Ok(""));
         assert_eq!(decoder.string(), Ok(long.as_str()));
         assert_eq!(decoder.byte(), Err(Malformed("a discriminant")));
+    }
+
+    #[test]
+    fn reads_lists_and_options_of_what_it_writes() {
+        let bytes = Encoder::default().optional_unsigned(Some(300)).optional_unsigned(None).finish();
+        let mut decoder = Decoder::new(&bytes);
+        assert_eq!(decoder.optional_u32(), Ok(Some(300)));
+        assert_eq!(decoder.optional_u32(), Ok(None));
+        assert_eq!(Decoder::new(&[2, 1, b'a', 0]).strings(), Ok(vec!["a", ""]));
+        assert_eq!(Decoder::new(&[0xff, 0xff, 0xff, 0x7f, 0]).strings(), Err(Malformed("a discriminant")));
     }
 
     #[test]

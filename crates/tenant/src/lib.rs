@@ -4,6 +4,7 @@
 mod check;
 mod key;
 mod record;
+pub mod rules;
 
 pub use check::{check, Denied, Lookup, Principal};
 pub use key::{KeyRecord, NewKey};

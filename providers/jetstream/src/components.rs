@@ -12,8 +12,10 @@ const CONSUMER: &str = "eventrunner:platform/consumer@0.1.0";
 #[derive(Debug)]
 pub struct Outcome {
     /// None: the batch as it was given.
-    pub events: Option<String>,
+    pub events: Option<Vec<String>>,
     pub dead: String,
+    /// What the tenant's rules did: JSON.
+    pub rules: Option<String>,
 }
 
 /// An event that `consumer.handle` named as not handled.
@@ -49,17 +51,25 @@ pub async fn process(
     caller: &Caller,
     engine: &str,
     tenant: &str,
+    rules: Option<u64>,
     raw: &str,
     deadline: Duration,
 ) -> Result<Outcome, ComponentError> {
-    let params = Encoder::with_capacity(tenant.len() + raw.len() + 16).string(tenant).string(raw).finish();
+    let params = Encoder::with_capacity(tenant.len() + raw.len() + 32)
+        .string(tenant)
+        .optional_unsigned(rules)
+        .string(raw)
+        .finish();
     let answer = caller.call(engine, PROCESSOR, "process", params, deadline).await?;
     let mut answer = Decoder::new(&answer);
     if answer.is_ok()? {
-        return Ok(Outcome {
-            events: answer.optional_string()?.map(str::to_string),
-            dead: answer.string()?.to_string(),
-        });
+        let events = match answer.is_some()? {
+            true => Some(answer.strings()?.into_iter().map(str::to_string).collect()),
+            false => None,
+        };
+        let dead = answer.string()?.to_string();
+        let rules = if answer.is_some()? { Some(answer.string()?.to_string()) } else { None };
+        return Ok(Outcome { events, dead, rules });
     }
     let code = answer.byte()?;
     Err(ComponentError::Refused {

@@ -192,14 +192,25 @@ impl Consumer {
     /// Whether the batch can go to the consumer as it is, without being looked into.
     fn takes_all(&self, text: &str, count: usize) -> bool {
         let any_type = self.settings.types.is_empty() || self.settings.types.iter().any(|t| t == "*");
-        any_type && count <= self.settings.batch_events_max && !text.contains("\"eremitter\"")
+        any_type
+            && self.settings.routes.is_empty()
+            && count <= self.settings.batch_events_max
+            && !text.contains("\"eremitter\"")
     }
 
     /// A consumer does not see what it emitted itself: that would be a loop.
     fn wants(&self, event: &EventRef<'_>) -> bool {
         let types = &self.settings.types;
         (types.is_empty() || types.iter().any(|filter| type_matches(filter, &event.event_type)))
+            && self.routed_here(event)
             && event.extension("eremitter").is_none_or(|emitter| emitter != *self.id)
+    }
+
+    /// Whether rules routed the event to one of the sub-streams that the consumer wants.
+    fn routed_here(&self, event: &EventRef<'_>) -> bool {
+        let routes = &self.settings.routes;
+        let given = || event.extension("erroute").unwrap_or_default();
+        routes.is_empty() || given().split(',').any(|route| routes.iter().any(|wanted| wanted == route))
     }
 
     /// `events`: a batch of `count` events.

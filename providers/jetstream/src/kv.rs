@@ -1,6 +1,6 @@
 //! `kv`: small records in JetStream key-value buckets.
 
-use async_nats::jetstream::kv::{CreateErrorKind, Operation, Store, UpdateErrorKind};
+use async_nats::jetstream::kv::{CreateErrorKind, Entry, Operation, Store, UpdateErrorKind};
 use futures::{StreamExt as _, TryStreamExt as _};
 use wasmcloud_provider_sdk::Context;
 
@@ -89,40 +89,35 @@ impl Handler<Option<Context>> for Jetstream {
     ) -> anyhow::Result<Result<Vec<Item>, Fault>> {
         Ok(async {
             let store = self.bucket(cx.as_ref(), &bucket).await?;
-            let parts = self.parts().await.map_err(|e| unavailable("JetStream can't be reached", &e))?;
-            let prefix = format!("$KV.{bucket}.");
-            let stream = parts.js.get_stream(format!("KV_{bucket}")).await.map_err(|e| unavailable("key-value", &e))?;
-            let mut subjects = stream
-                .info_with_subjects(format!("{prefix}{filter}"))
-                .await
-                .map_err(|e| unavailable("key-value", &e))?;
-            let mut keys = Vec::new();
-            while let Some((subject, _)) = subjects.try_next().await.map_err(|e| unavailable("key-value", &e))? {
-                keys.extend(subject.strip_prefix(&prefix).map(str::to_string));
-            }
-            keys.sort_unstable();
             let limit = SCAN_MAX.min(limit as usize);
-            // Deleted keys leave a marker behind, so more keys than items may have to be read.
-            let mut entries = futures::stream::iter(keys)
-                .map(|key| {
-                    let store = store.clone();
-                    async move { store.entry(&*key).await }
-                })
-                .buffered(16);
-            let mut items = Vec::new();
-            while let Some(entry) = entries.next().await {
-                let entry = entry.map_err(|e| unavailable("key-value", &e))?;
-                if let Some(entry) = entry.filter(|entry| entry.operation == Operation::Put) {
-                    items.push(item(entry.key, &entry.value, entry.revision)?);
-                    if items.len() >= limit {
-                        break;
-                    }
-                }
-            }
-            Ok(items)
+            let entries =
+                entries(&store, &filter, limit).await.map_err(|e| unavailable("key-value", &format!("{e:#}")))?;
+            entries.into_iter().map(|entry| item(entry.key, &entry.value, entry.revision)).collect()
         }
         .await)
     }
+}
+
+/// What stands under the keys that match `filter` (NATS subject wildcards), by key, at most `limit`.
+pub async fn entries(store: &Store, filter: &str, limit: usize) -> anyhow::Result<Vec<Entry>> {
+    let prefix = format!("$KV.{}.", store.name);
+    let stream = &store.stream;
+    let mut subjects = stream.info_with_subjects(format!("{prefix}{filter}")).await?;
+    let mut keys = Vec::new();
+    while let Some((subject, _)) = subjects.try_next().await? {
+        keys.extend(subject.strip_prefix(&prefix).map(str::to_string));
+    }
+    keys.sort_unstable();
+    // Deleted keys leave a marker behind, so more keys than items may have to be read.
+    let mut entries = futures::stream::iter(keys).map(|key| async move { store.entry(&*key).await }).buffered(16);
+    let mut found = Vec::new();
+    while let Some(entry) = entries.next().await {
+        found.extend(entry?.filter(|entry| entry.operation == Operation::Put));
+        if found.len() >= limit {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 impl Jetstream {

@@ -15,6 +15,7 @@ mod publish;
 mod pull;
 mod raw_log;
 mod retry;
+mod rules;
 mod settings;
 mod shard;
 mod streams;

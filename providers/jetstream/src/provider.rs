@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use async_nats::jetstream::{self, kv::Store};
 use er_provider_kit::{links, Caller};
+use er_tenant::rules::RULES_BUCKET;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -20,6 +21,7 @@ use wasmcloud_provider_sdk::{
 use crate::bindings::eventrunner::platform::types::{Fault, FaultCode};
 use crate::consumer::Consumer;
 use crate::fault::fault;
+use crate::rules::Versions;
 use crate::settings::{ConsumerSettings, EmitterSettings, EngineSettings, ProviderSettings};
 use crate::shard::Shard;
 use crate::streams;
@@ -53,6 +55,7 @@ pub struct Parts {
     pub js: jetstream::Context,
     pub caller: Caller,
     buckets: HashMap<&'static str, Store>,
+    rules: OnceCell<Versions>,
 }
 
 // === impl Parts ===
@@ -83,7 +86,13 @@ impl Parts {
             Arc::clone(&connection.provider_id),
         )
         .await?;
-        Ok(Self { settings, nats, js, caller, buckets })
+        Ok(Self { settings, nats, js, caller, buckets, rules: OnceCell::new() })
+    }
+
+    /// Which version of its rules each tenant's events run through; read, when this returns.
+    pub async fn rules(&self) -> anyhow::Result<&Versions> {
+        let bucket = self.bucket(RULES_BUCKET).await?;
+        Ok(self.rules.get_or_init(|| Versions::follow(bucket)).await)
     }
 
     /// One of [`streams::BUCKETS`].
@@ -150,12 +159,15 @@ impl Jetstream {
         self.worker(target, move |provider, stop| async move {
             let parts = provider.parts().await?;
             let engine_ok_us = Arc::new(AtomicU64::new(0));
+            let rules = parts.rules().await?;
             futures::future::join_all((0..parts.settings.shards).map(|index| {
                 Shard {
                     js: parts.js.clone(),
+                    nats: parts.nats.clone(),
                     caller: parts.caller.clone(),
                     engine: Arc::clone(&engine),
                     timeout: settings.timeout,
+                    rules: rules.clone(),
                     index,
                     engine_ok_us: Arc::clone(&engine_ok_us),
                 }

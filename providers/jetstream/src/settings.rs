@@ -36,6 +36,8 @@ pub struct ConsumerSettings {
     pub tenant: String,
     /// Types wanted, `*` ending a prefix; empty is all.
     pub types: Vec<String>,
+    /// Sub-streams wanted, as rules route events to them; empty is every event, routed or not.
+    pub routes: Vec<String>,
     pub batch_events_max: usize,
     /// How long one `handle` call may take. At least the tenant host's `max_execution_time`, so that an
     /// endless loop is over before the next call is made.
@@ -95,6 +97,7 @@ impl ConsumerSettings {
         let settings = Self {
             tenant: tenant(&mut s)?,
             types: s.list("types"),
+            routes: s.list("routes"),
             batch_events_max: s.number("batch_events_max", 256, 1..=er_event::limits::BATCH_EVENTS_MAX)?,
             timeout: s.millis("timeout_ms", 6_000, 100..=60_000)?,
             attempts_max: s.number("attempts_max", 5, 1..=20)?,

@@ -20,6 +20,7 @@ use crate::payload::Payload;
 use crate::publish::{now_us, publish_all, Outgoing};
 use crate::pull::{Prefetch, Puller};
 use crate::retry::dead_letter;
+use crate::rules::Versions;
 use crate::streams;
 
 /// A raw message is delivered again when nothing was heard of it for this long. More than a call's deadline
@@ -37,9 +38,11 @@ const ALIVE_WITHIN_US: u64 = 60_000_000;
 #[derive(Clone)]
 pub struct Shard {
     pub js: Context,
+    pub nats: async_nats::Client,
     pub caller: Caller,
     pub engine: Arc<str>,
     pub timeout: Duration,
+    pub rules: Versions,
     pub index: u32,
     /// When the engine last processed something, in microseconds; shared by all shards.
     pub engine_ok_us: Arc<AtomicU64>,
@@ -134,7 +137,9 @@ impl Shard {
     }
 
     async fn process(&self, tenant: &str, raw: &str) -> Result<Outcome, ComponentError> {
-        let outcome = process(&self.caller, &self.engine, tenant, raw, self.timeout).await?;
+        // One version for the whole batch.
+        let rules = self.rules.of(tenant);
+        let outcome = process(&self.caller, &self.engine, tenant, rules, raw, self.timeout).await?;
         self.engine_ok_us.store(now_us(), Ordering::Relaxed);
         Ok(outcome)
     }
@@ -149,20 +154,24 @@ impl Shard {
         received_us: u64,
     ) -> Result<(), String> {
         let mut out = Vec::new();
-        let (payload, events) = match outcome.events {
+        let ran = outcome.rules;
+        let mut batches = Vec::new();
+        match outcome.events {
             Some(events) => {
-                let count = split(&events).map_err(|e| format!("engine's events: {e}"))?.len();
-                (Payload::pack(events), count)
+                for batch in events {
+                    let count = split(&batch).map_err(|e| format!("engine's events: {e}"))?.len();
+                    batches.push((Payload::pack(batch), count));
+                }
             }
-            None => unchanged(),
-        };
-        if events > 0 {
-            counter!("eventrunner_events_stored_total").increment(events as u64);
+            None => batches.push(unchanged()),
+        }
+        for (index, (payload, count)) in batches.into_iter().enumerate().filter(|(_, (_, count))| *count > 0) {
+            counter!("eventrunner_events_stored_total").increment(count as u64);
             out.push(Outgoing {
                 subject: streams::events_subject(tenant),
-                message_id: format!("events-{id}"),
+                message_id: format!("events-{id}-{index}"),
                 received_us,
-                headers: vec![(streams::EVENTS_COUNT, events.to_string())],
+                headers: vec![(streams::EVENTS_COUNT, count.to_string())],
                 payload,
             });
         }
@@ -183,7 +192,26 @@ impl Shard {
                 ));
             }
         }
-        publish_all(&self.js, out).await.map_err(|e| e.to_string())
+        publish_all(&self.js, out).await.map_err(|e| e.to_string())?;
+        if let Some(ran) = ran {
+            self.report(tenant, ran).await;
+        }
+        Ok(())
+    }
+
+    /// What the rules did, on `er.report.rules.<tenant>` for whoever listens. Not durable.
+    async fn report(&self, tenant: &str, ran: String) {
+        let stats: serde_json::Value = serde_json::from_str(&ran).unwrap_or_default();
+        let number = |name: &str| stats.get(name).and_then(serde_json::Value::as_u64).unwrap_or_default();
+        counter!("eventrunner_rules_events_total").increment(number("events"));
+        counter!("eventrunner_events_dropped_total", "reason" => "rules").increment(number("dropped"));
+        counter!("eventrunner_rules_emitted_total").increment(number("emitted"));
+        let fired = stats.get("fired").and_then(serde_json::Value::as_object);
+        let fired = fired.map_or(0, |fired| fired.values().filter_map(serde_json::Value::as_u64).sum());
+        counter!("eventrunner_rules_fired_total").increment(fired);
+        if let Err(error) = self.nats.publish(format!("er.report.rules.{tenant}"), ran.into()).await {
+            warn!(%error, "rules report not sent");
+        }
     }
 
     /// One event a call: the others reach their end, the one that breaks the engine becomes a dead letter.

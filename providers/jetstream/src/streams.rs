@@ -6,6 +6,8 @@ use async_nats::jetstream::consumer::{pull, AckPolicy, DeliverPolicy};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, Context};
 
+use er_tenant::rules::RULES_BUCKET;
+
 use crate::settings::ProviderSettings;
 
 /// Raw events: durable before anything interprets them, gone when the engine's outcome is durable.
@@ -18,7 +20,7 @@ pub const DEAD: &str = "ER_DEAD";
 pub const RETRY: &str = "ER_RETRY";
 
 /// Buckets that components may use; any other name is refused.
-pub const BUCKETS: [&str; 2] = ["ER_TENANTS", "ER_KEYS"];
+pub const BUCKETS: [&str; 3] = [er_tenant::TENANTS_BUCKET, er_tenant::KEYS_BUCKET, RULES_BUCKET];
 
 /// Header: when the first event of the message came in, in microseconds since 1970.
 pub const RECEIVED_US: &str = "Er-Received-Us";

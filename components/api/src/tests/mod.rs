@@ -2,5 +2,6 @@
 
 mod access;
 mod records;
+mod rules;
 mod streams;
 mod world;

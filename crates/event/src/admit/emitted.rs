@@ -48,7 +48,7 @@ pub fn admit_emitted(
     Ok((gather.finish(), events))
 }
 
-fn sentence(problem: &Problem) -> String {
+pub(super) fn sentence(problem: &Problem) -> String {
     let event = problem.index.map(|index| format!("event {index}: ")).unwrap_or_default();
     let mend = problem.mend.as_deref().map(|mend| format!(". {mend}")).unwrap_or_default();
     format!("{event}{}{mend}", problem.detail)

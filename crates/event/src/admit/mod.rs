@@ -9,6 +9,7 @@ mod emitted;
 mod gather;
 mod media;
 mod raw;
+mod ruled;
 mod structured;
 
 use std::borrow::Cow;
@@ -23,6 +24,7 @@ use gather::Gather;
 use media::{Class, Media};
 
 pub use emitted::admit_emitted;
+pub use ruled::check_ruled;
 
 /// The media types that are let in, for whoever sent another.
 const ACCEPTED: &str =

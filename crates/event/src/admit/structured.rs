@@ -11,12 +11,17 @@ use super::{attribute, event_size, Draft, Received};
 
 /// A body of `application/cloudevents+json`.
 pub(super) fn single<'a>(body: &'a str, received: &Received, drafts: &mut Vec<Draft<'a>>) -> Result<(), Problem> {
+    drafts.push(one(body)?.draft(received, true)?);
+    Ok(())
+}
+
+/// Reads one event.
+pub(super) fn one(body: &str) -> Result<Event<'_>, Problem> {
     let mut checker = Checker::new(body);
     expect(&mut checker, body, b'{', "an object", "An array of events is sent as application/cloudevents-batch+json.")?;
     let event = Event::read(&mut checker, body)?;
     checker.end()?;
-    drafts.push(event.draft(received, true)?);
-    Ok(())
+    Ok(event)
 }
 
 /// A body of `application/cloudevents-batch+json`.

@@ -12,7 +12,7 @@ pub fn with_extension(raw: &str, name: &str, value: &str) -> String {
 
 /// The event with top-level members set to JSON texts: replaced where they are, else added at the end in their order.
 /// The names need no escape.
-pub(crate) fn with_members(raw: &str, members: &[(&str, &str)]) -> String {
+pub fn with_members(raw: &str, members: &[(&str, &str)]) -> String {
     let Some(walk) = Members::of(raw) else { return raw.to_owned() };
     let Some(close) = raw.rfind('}') else { return raw.to_owned() };
     let extra: usize = members.iter().map(|(name, value)| name.len() + value.len() + 4).sum();

@@ -8,17 +8,18 @@ mod time;
 mod view;
 
 pub use batch::{parse_batch, split, BatchWriter};
-pub use edit::with_extension;
+pub use edit::{with_extension, with_members};
 pub use filter::type_matches;
 pub use hash::{hash64, partition_of};
 pub use time::{rfc3339_us, time_us};
 pub use view::EventRef;
 
 pub(crate) use batch::{elements, whole};
-pub(crate) use edit::with_members;
 pub(crate) use hash::{hash_seeded, partition};
 
 /// The type of the envelope around JSON that is not a CloudEvent yet. Nobody outside may use it.
 pub const RAW_TYPE: &str = "io.eventrunner.raw";
+/// Extension that counts how often events were made from events on the way to this one.
+pub const HOP: &str = "erhop";
 /// Types that only the platform makes.
 pub const RESERVED_TYPES: &str = "io.eventrunner.";

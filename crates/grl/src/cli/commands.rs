@@ -18,8 +18,8 @@ struct Terminal;
 // === impl Terminal ===
 
 impl Host for Terminal {
-    fn call(&mut self, function: usize, arguments: &[Value<'_>]) -> Result<Value<'static>, String> {
-        NoHost.call(function, arguments)
+    fn call(&mut self, rule: &str, function: usize, arguments: &[Value<'_>]) -> Result<Value<'static>, String> {
+        NoHost.call(rule, function, arguments)
     }
 
     fn log(&mut self, text: &str) {

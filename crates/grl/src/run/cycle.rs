@@ -22,6 +22,11 @@ pub(crate) struct Engine<'a, 'h> {
     pub(super) stack: Vec<Value<'a>>,
     pub(super) memos: Vec<Option<Value<'a>>>,
     pub(super) strict: bool,
+    pub(super) settle: bool,
+    /// The rule whose actions run.
+    pub(super) firing: Option<u32>,
+    /// Assignments that changed something; counted where [`Options::settle`] asks for it.
+    pub(super) changes: u64,
     matching: bool,
     cycles_max: u64,
     steps_left: u64,
@@ -59,6 +64,9 @@ impl<'a, 'h> Engine<'a, 'h> {
             stack,
             memos,
             strict: options.strict,
+            settle: options.settle,
+            firing: None,
+            changes: 0,
             matching: options.matching,
             cycles_max: options.limits.cycles,
             steps_left: options.limits.steps,
@@ -106,14 +114,20 @@ impl<'a, 'h> Engine<'a, 'h> {
                 return self.ended(rank, &Fault::Limit(Limit::Cycles), None);
             }
             self.fired.push(rank);
+            let changes = self.changes;
             let (from, length) = (self.set.rule(rank, rule::THEN), self.set.rule(rank, rule::THEN_LEN));
+            self.firing = Some(rank);
             let done = self.execute(from, length);
+            self.firing = None;
             self.stack.clear();
             if let Err(fault) = done {
                 return self.ended(rank, &fault, Some(self.line));
             }
             if self.complete {
                 return Ended::Done;
+            }
+            if self.settle && self.changes == changes {
+                put_bit(&mut self.scratch.retracted, rank);
             }
         }
     }

@@ -188,6 +188,9 @@ impl<'a> Engine<'a, '_> {
         }
         let known = self.facts.get_mut(fact as usize).ok_or(Fault::Damaged)?;
         let tree = known.tree.get_or_insert(Value::Raw(known.text));
+        if self.settle && tree.find(&segs).is_none_or(|old| old.to_json() != new.to_json()) {
+            self.changes += 1;
+        }
         let put = tree.put(&segs, new);
         let slot = Some(Slot { generation: self.scratch.generation, fact, start: 0, end: IN_TREE });
         let above: Vec<u32> = self.set.ancestors(base).collect();

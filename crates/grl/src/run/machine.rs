@@ -186,7 +186,9 @@ impl<'a> Engine<'a, '_> {
                 let (function, count) = (cursor.word()?, cursor.word()?);
                 let arguments = self.take(count)?;
                 self.step(16)?;
-                self.host.call(function as usize, &arguments).map_err(Fault::Host)?
+                let set = self.set;
+                let rule = self.firing.map_or("", |rank| set.rule_name(rank));
+                self.host.call(rule, function as usize, &arguments).map_err(Fault::Host)?
             }
             op::NO_FUNCTION => {
                 let (name, count) = (cursor.word()?, cursor.word()?);

@@ -28,7 +28,9 @@ use patterns::Patterns;
 pub trait Host {
     /// Calls the function at that place of [`crate::Functions`]. The arguments are of the declared kinds. An error is
     /// the rule's.
-    fn call(&mut self, function: usize, arguments: &[Value<'_>]) -> Result<Value<'static>, String>;
+    ///
+    /// `rule`: whose action it is; empty for a condition.
+    fn call(&mut self, rule: &str, function: usize, arguments: &[Value<'_>]) -> Result<Value<'static>, String>;
 
     /// `Log` and `LogFormat`.
     fn log(&mut self, _text: &str) {}
@@ -50,6 +52,9 @@ pub struct Options {
     pub strict: bool,
     /// Lists the rules that match, and fires none.
     pub matching: bool,
+    /// A rule that fired and changed no fact fires no more in this run. In Grule it would fire until the cycle limit
+    /// ends the run with an error, since nothing has changed; so no set that ends by itself in Grule behaves differently.
+    pub settle: bool,
     pub limits: Limits,
 }
 
@@ -123,7 +128,7 @@ pub fn run<'a>(
 // === impl NoHost ===
 
 impl Host for NoHost {
-    fn call(&mut self, _function: usize, _arguments: &[Value<'_>]) -> Result<Value<'static>, String> {
+    fn call(&mut self, _rule: &str, _function: usize, _arguments: &[Value<'_>]) -> Result<Value<'static>, String> {
         Err("there is no such function here".to_owned())
     }
 

@@ -1,0 +1,281 @@
+//! A tenant's rule texts: read, changed, and taken back to what they were.
+
+use er_event::event::rfc3339_us;
+use er_event::{Kind, Problem};
+use er_rules::{compile, pack, unpack, Compiled};
+use er_tenant::rules::{
+    current_path, set_path, texts_path, valid_text_name, version_path, versions_of, Current, Language, Text, Texts,
+    Version, RULES_BUCKET, TEXTS_MAX, VERSIONS_MAX,
+};
+use er_tenant::Principal;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::auth::has_record;
+use crate::backend::{Backend, Fault, FaultCode};
+use crate::fault::OrProblem;
+use crate::http::{Request, Response, JSON};
+use crate::tenants::{find, invalid, read, write};
+
+/// A change is tried again this often when somebody else's comes between.
+const ATTEMPTS_MAX: u32 = 5;
+/// What a key-value bucket takes: NATS' default of 1 MiB a message, with room for its headers.
+const VALUE_BYTES_MAX: usize = 900 * 1024;
+/// More than is kept.
+const SCAN_ITEMS_MAX: u32 = 1_000;
+const GRL: &str = "text/plain; charset=utf-8";
+
+/// The body of `rules:rollback`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rollback {
+    version: u64,
+}
+
+/// What a change did, for whoever made it.
+struct Saved {
+    version: Version,
+    /// Rules of the whole set.
+    names: Vec<String>,
+}
+
+// === reading ===
+
+/// `GET /rules`
+pub fn list(backend: &dyn Backend, tenant: &str) -> Result<Response, Problem> {
+    let (current, _) = current(backend, tenant)?;
+    match version(backend, tenant, current.version)? {
+        Some(version) => Response::of(200, &version),
+        None => Response::of(200, &Version::default()),
+    }
+}
+
+/// `GET /rules:versions`, newest first.
+pub fn versions(backend: &dyn Backend, tenant: &str) -> Result<Response, Problem> {
+    let (current, _) = current(backend, tenant)?;
+    let items = backend.kv_scan(RULES_BUCKET, &versions_of(tenant), SCAN_ITEMS_MAX).or_problem()?;
+    let mut versions = items.iter().map(|item| read(&item.value)).collect::<Result<Vec<Version>, _>>()?;
+    // What is above is a change that never came to count.
+    versions.retain(|version| version.version <= current.version);
+    versions.sort_by_key(|version| std::cmp::Reverse(version.version));
+    Response::of(200, &json!({ "current": current.version, "versions": versions }))
+}
+
+/// `GET /rules/{name}`: the text, as it was sent.
+pub fn show(backend: &dyn Backend, tenant: &str, name: &str, wanted: Option<u64>) -> Result<Response, Problem> {
+    let number = match wanted {
+        Some(version) => version,
+        None => current(backend, tenant)?.0.version,
+    };
+    let text = texts(backend, tenant, number)?.remove(name);
+    let text = text.ok_or_else(|| no_text(name, number))?;
+    let content_type = match text.language {
+        Language::Grl => GRL,
+        Language::Json => JSON,
+    };
+    Ok(Response::new(200, content_type, text.text).header("er-rules-version", number.to_string()))
+}
+
+/// The texts of a version; of version 0, none.
+pub fn texts(backend: &dyn Backend, tenant: &str, version: u64) -> Result<Texts, Problem> {
+    if version == 0 {
+        return Ok(Texts::new());
+    }
+    let item = backend.kv_get(RULES_BUCKET, &texts_path(tenant, version)).or_problem()?;
+    let item = item.ok_or_else(|| no_version(version))?;
+    let bytes = unpack(&item.value).map_err(damaged)?;
+    serde_json::from_slice(&bytes).map_err(damaged)
+}
+
+/// The version that counts, and the revision of the key that says so.
+pub fn current(backend: &dyn Backend, tenant: &str) -> Result<(Current, Option<u64>), Problem> {
+    if has_record(tenant) {
+        find(backend, tenant)?;
+    }
+    match backend.kv_get(RULES_BUCKET, &current_path(tenant)).or_problem()? {
+        Some(item) => Ok((read(&item.value)?, Some(item.revision))),
+        None => Ok((Current::default(), None)),
+    }
+}
+
+fn version(backend: &dyn Backend, tenant: &str, number: u64) -> Result<Option<Version>, Problem> {
+    let item = backend.kv_get(RULES_BUCKET, &version_path(tenant, number)).or_problem()?;
+    item.map(|item| read(&item.value)).transpose()
+}
+
+// === changing ===
+
+/// `PUT /rules/{name}`
+pub fn put(
+    backend: &dyn Backend,
+    tenant: &str,
+    name: &str,
+    by: &Principal,
+    request: &Request<'_>,
+) -> Result<Response, Problem> {
+    valid_text_name(name).map_err(invalid)?;
+    let text = body(request)?;
+    let mut known = false;
+    let saved = change(backend, tenant, by, &format!("put {name}"), |texts| {
+        known = texts.insert(name.to_owned(), text.clone()).is_some();
+        Ok(())
+    })?;
+    let answer = json!({
+        "name": name,
+        "version": saved.version.version,
+        "rules": saved.version.rules,
+        "names": saved.names,
+    });
+    Ok(Response::of(if known { 200 } else { 201 }, &answer)?.header("location", format!("/api/v1/rules/{name}")))
+}
+
+/// `DELETE /rules/{name}`
+pub fn delete(backend: &dyn Backend, tenant: &str, name: &str, by: &Principal) -> Result<Response, Problem> {
+    let saved = change(backend, tenant, by, &format!("delete {name}"), |texts| match texts.remove(name) {
+        Some(_) => Ok(()),
+        None => Err(Problem::new(Kind::NotFound, format!("there is no rule text `{name}`"))),
+    })?;
+    Response::of(200, &saved.version)
+}
+
+/// `POST /rules:rollback`: a new version with the texts of an old one.
+pub fn roll_back(
+    backend: &dyn Backend,
+    tenant: &str,
+    by: &Principal,
+    request: &Request<'_>,
+) -> Result<Response, Problem> {
+    let Rollback { version } = request.json()?;
+    let old = texts(backend, tenant, version)?;
+    let saved = change(backend, tenant, by, &format!("roll back to {version}"), |texts| {
+        texts.clone_from(&old);
+        Ok(())
+    })?;
+    Response::of(200, &saved.version)
+}
+
+/// The language by the content type: JSON rules where it says JSON, else GRL.
+fn body(request: &Request<'_>) -> Result<Text, Problem> {
+    let media_type = request.media_type();
+    let language = if media_type == JSON || media_type.ends_with("+json") { Language::Json } else { Language::Grl };
+    Ok(Text { language, text: request.text()? })
+}
+
+/// Makes a new version of the set with `edit` applied to its texts, and lets it count.
+fn change(
+    backend: &dyn Backend,
+    tenant: &str,
+    by: &Principal,
+    what: &str,
+    mut edit: impl FnMut(&mut Texts) -> Result<(), Problem>,
+) -> Result<Saved, Problem> {
+    for _ in 0..ATTEMPTS_MAX {
+        let (current, revision) = current(backend, tenant)?;
+        let mut texts = texts(backend, tenant, current.version)?;
+        edit(&mut texts)?;
+        if texts.len() > TEXTS_MAX {
+            let detail = format!("{tenant} would have {} rule texts, and may have {TEXTS_MAX}", texts.len());
+            return Err(Problem::new(Kind::Unprocessable, detail).mend("Put several rules into one text."));
+        }
+        let compiled = compile(&texts).map_err(refused)?;
+        let version = Version {
+            version: 0,
+            time: rfc3339_us(backend.now_us()),
+            by: by.by(),
+            change: what.to_owned(),
+            rules: compiled.names.len(),
+            texts: texts.keys().cloned().collect(),
+        };
+        let version = store(backend, tenant, current.version, version, &texts, &compiled)?;
+        let next = write(&Current { version: version.version, rules: version.rules })?;
+        let done = match revision {
+            Some(revision) => backend.kv_put(RULES_BUCKET, &current_path(tenant), &next, Some(revision)),
+            None => backend.kv_create(RULES_BUCKET, &current_path(tenant), &next),
+        };
+        match done {
+            Ok(_) => {
+                forget(backend, tenant, version.version.saturating_sub(VERSIONS_MAX))?;
+                return Ok(Saved { version, names: compiled.names });
+            }
+            Err(Fault { code: FaultCode::Conflict, .. }) => forget(backend, tenant, version.version)?,
+            Err(fault) => return Err(fault).or_problem(),
+        }
+    }
+    Err(Problem::new(Kind::Conflict, format!("others keep changing the rules of {tenant}"))
+        .mend("Read them again, then change them."))
+}
+
+/// Writes a version under the next number that nobody took: who creates its first key owns the number.
+fn store(
+    backend: &dyn Backend,
+    tenant: &str,
+    after: u64,
+    mut version: Version,
+    texts: &Texts,
+    compiled: &Compiled,
+) -> Result<Version, Problem> {
+    let texts = pack(write(texts)?.as_bytes());
+    let set = pack(&compiled.bytes);
+    for (what, value) in [("texts", &texts), ("compiled rules", &set)] {
+        if value.len() > VALUE_BYTES_MAX {
+            let detail = format!("the {what} have {} bytes when packed, over {VALUE_BYTES_MAX}", value.len());
+            return Err(Problem::new(Kind::TooLarge, detail).mend("Save fewer or shorter rules."));
+        }
+    }
+    for number in after + 1..=after + u64::from(ATTEMPTS_MAX) {
+        version.version = number;
+        match backend.kv_create(RULES_BUCKET, &version_path(tenant, number), &write(&version)?) {
+            Ok(_) => {}
+            Err(Fault { code: FaultCode::Conflict, .. }) => continue,
+            Err(fault) => return Err(fault).or_problem(),
+        }
+        backend.kv_put(RULES_BUCKET, &texts_path(tenant, number), &texts, None).or_problem()?;
+        backend.kv_put(RULES_BUCKET, &set_path(tenant, number), &set, None).or_problem()?;
+        return Ok(version);
+    }
+    Err(Problem::new(Kind::Conflict, format!("others are changing the rules of {tenant}")).mend("Try again."))
+}
+
+fn forget(backend: &dyn Backend, tenant: &str, version: u64) -> Result<(), Problem> {
+    if version == 0 {
+        return Ok(());
+    }
+    for path in [set_path, texts_path, version_path] {
+        backend.kv_delete(RULES_BUCKET, &path(tenant, version)).or_problem()?;
+    }
+    Ok(())
+}
+
+// === problems ===
+
+/// All that is wrong with the texts; the first in words, for who reads no further.
+pub fn refused(mistakes: Vec<er_event::problem::Mistake>) -> Problem {
+    let Some(first) = mistakes.first() else {
+        return Problem::new(Kind::Unprocessable, "the rules were refused");
+    };
+    let more = match mistakes.len() {
+        1 => String::new(),
+        n => format!(" (and {} more)", n - 1),
+    };
+    let detail = format!("{}, line {}, column {}: {}{more}", first.text, first.line, first.column, first.message);
+    let mend = match first.expected.as_str() {
+        "" => "Every mistake is listed in `errors`, with its line underlined.".to_owned(),
+        expected => {
+            format!("Expected here: {expected}. Every mistake is listed in `errors`, with its line underlined.")
+        }
+    };
+    Problem::new(Kind::Unprocessable, detail).mend(mend).at(first.line, first.column).errors(mistakes)
+}
+
+fn no_text(name: &str, version: u64) -> Problem {
+    Problem::new(Kind::NotFound, format!("there is no rule text `{name}` in version {version}"))
+}
+
+fn no_version(version: u64) -> Problem {
+    Problem::new(Kind::NotFound, format!("there is no version {version}, or not any more"))
+        .mend(format!("GET /api/v1/rules:versions lists the last {VERSIONS_MAX}."))
+}
+
+fn damaged(cause: impl std::fmt::Display) -> Problem {
+    Problem::new(Kind::Internal, format!("stored rules can't be read: {cause}"))
+}

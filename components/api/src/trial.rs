@@ -1,0 +1,137 @@
+//! `POST /rules:test`: what rules would do, without doing it.
+
+use std::time::Instant;
+
+use er_event::admit::check_ruled;
+use er_event::event::split;
+use er_event::limits::BATCH_EVENTS_MAX;
+use er_event::{Kind, Problem};
+use er_rules::{compile, End, Reason, Rules};
+use er_tenant::rules::{Language, Text, Texts};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::backend::{Backend, Filter};
+use crate::fault::OrProblem;
+use crate::http::{Request, Response};
+use crate::rules::{current, refused, texts};
+
+/// Stored events that one test may run through.
+const LAST_MAX: u32 = 100;
+/// The name that mistakes of the body's own rules carry.
+const NAME: &str = "rules";
+
+/// The body. Rules: those given, else those saved. Events: those given, else the tenant's last.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Trial<'a> {
+    /// GRL.
+    rules: Option<String>,
+    /// JSON rules, as an array or object.
+    #[serde(borrow)]
+    json_rules: Option<&'a RawValue>,
+    #[serde(borrow)]
+    events: Option<&'a RawValue>,
+    last: Option<u32>,
+}
+
+/// What became of one event.
+#[derive(Serialize)]
+struct Tried<'a> {
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    fired: Vec<String>,
+    event: &'a RawValue,
+    emitted: Vec<Box<RawValue>>,
+    logged: Vec<String>,
+    explanation: Vec<Reason>,
+    /// Microseconds that the run took, the explanation left out.
+    took_us: u64,
+}
+
+pub fn run(backend: &dyn Backend, tenant: &str, request: &Request<'_>) -> Result<Response, Problem> {
+    let body = request.json_text()?;
+    let trial: Trial<'_> = crate::http::parse(&body)?;
+    let (texts, version) = rules(backend, tenant, &trial)?;
+    let compiled = compile(&texts).map_err(refused)?;
+    let batch = events(backend, tenant, &trial)?;
+    let mut rules = Rules::open(&compiled.bytes, version, backend.now_us())
+        .map_err(|cause| Problem::new(Kind::Internal, cause.to_string()))?;
+    let mut tried = Vec::new();
+    for (index, event) in split(&batch).map_err(|cause| unprocessable(&cause.to_string()))?.into_iter().enumerate() {
+        check_ruled(event).map_err(|what| unprocessable(&format!("event {index}: {what}")))?;
+        tried.push(one(&mut rules, event)?);
+    }
+    Ok(Response::json(format!(
+        r#"{{"version":{},"rules":{},"events":[{}]}}"#,
+        if version == 0 { "null".to_owned() } else { version.to_string() },
+        compiled.names.len(),
+        tried.join(",")
+    )))
+}
+
+fn one(rules: &mut Rules<'_>, event: &str) -> Result<String, Problem> {
+    let started = Instant::now();
+    let verdict = rules.run(event);
+    let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let (outcome, reason) = match verdict.end {
+        End::Pass => ("pass", None),
+        End::Dropped { reason } => ("drop", Some(reason)),
+        End::Dead { reason } => ("dead-letter", Some(reason)),
+    };
+    let raw = |text: &str| RawValue::from_string(text.to_owned());
+    let defect = |cause: serde_json::Error| Problem::new(Kind::Internal, cause.to_string());
+    let emitted = verdict.emitted.iter().map(|event| raw(event)).collect::<Result<_, _>>().map_err(defect)?;
+    let event = raw(&verdict.event).map_err(defect)?;
+    let tried = Tried {
+        outcome,
+        reason,
+        fired: verdict.fired,
+        event: &event,
+        emitted,
+        logged: verdict.logged,
+        explanation: rules.explain(event.get()),
+        took_us,
+    };
+    serde_json::to_string(&tried).map_err(defect)
+}
+
+/// The rules to try, and their version if they are the saved ones (0: they are not).
+fn rules(backend: &dyn Backend, tenant: &str, trial: &Trial<'_>) -> Result<(Texts, u64), Problem> {
+    let (language, text) = match (&trial.rules, trial.json_rules) {
+        (Some(_), Some(_)) => return Err(unprocessable("give `rules` or `json_rules`, not both")),
+        (Some(text), None) => (Language::Grl, text.clone()),
+        (None, Some(rules)) => (Language::Json, rules.get().to_owned()),
+        (None, None) => {
+            let (current, _) = current(backend, tenant)?;
+            return Ok((texts(backend, tenant, current.version)?, current.version));
+        }
+    };
+    Ok((Texts::from([(NAME.to_owned(), Text { language, text })]), 0))
+}
+
+fn events(backend: &dyn Backend, tenant: &str, trial: &Trial<'_>) -> Result<String, Problem> {
+    match (trial.events, trial.last) {
+        (Some(_), Some(_)) => Err(unprocessable("give `events` or `last`, not both")),
+        (None, None) => {
+            Err(unprocessable("no events: give `events`, an array of CloudEvents, or `last`, how many stored ones"))
+        }
+        (Some(events), None) => {
+            let count = split(events.get()).map_err(|cause| unprocessable(&format!("`events`: {cause}")))?.len();
+            if count > BATCH_EVENTS_MAX {
+                return Err(unprocessable(&format!("`events` are at most {BATCH_EVENTS_MAX}, and there are {count}")));
+            }
+            Ok(events.get().to_owned())
+        }
+        (None, Some(last @ 1..=LAST_MAX)) => {
+            let all = Filter { event_type: None, source: None, since: None, until: None };
+            Ok(backend.events(tenant, &all, None, last).or_problem()?.events)
+        }
+        (None, Some(_)) => Err(unprocessable(&format!("`last` must be 1 to {LAST_MAX}"))),
+    }
+}
+
+fn unprocessable(what: &str) -> Problem {
+    Problem::new(Kind::Unprocessable, what)
+}

@@ -1,0 +1,51 @@
+//! A tenant's texts as one compiled set.
+
+use er_event::problem::Mistake;
+use er_tenant::rules::{Language, Texts, RULES_MAX};
+use grl::{Diagnostic, Error, Mode, RuleSet, Source};
+
+use crate::actions::functions;
+
+/// All texts of a version, compiled.
+#[derive(Debug)]
+pub struct Compiled {
+    /// What [`crate::Rules::open`] reads.
+    pub bytes: Vec<u8>,
+    /// Rule names in the order in which ties are resolved.
+    pub names: Vec<String>,
+}
+
+/// Compiles all texts into one set, in the order of their names, or says all that is wrong with them.
+pub fn compile(texts: &Texts) -> Result<Compiled, Vec<Mistake>> {
+    let sources: Vec<Source<'_>> =
+        texts.values().map(|text| Source { text: &text.text, json: text.language == Language::Json }).collect();
+    match grl::compile(&sources, &functions(), Mode::Check) {
+        Ok(set) if set.len() > RULES_MAX => Err(vec![too_many(texts, &set)]),
+        Ok(set) => Ok(Compiled { names: set.names().map(str::to_owned).collect(), bytes: set.to_bytes() }),
+        Err(Error::Refused(diagnostics)) => Err(diagnostics.iter().map(|found| mistake(texts, found)).collect()),
+        Err(error @ Error::Damaged(_)) => Err(vec![whole(texts, error.to_string())]),
+    }
+}
+
+fn too_many(texts: &Texts, set: &RuleSet<'_>) -> Mistake {
+    whole(texts, format!("the tenant would have {} rules, and may have {RULES_MAX}", set.len()))
+}
+
+/// About all texts together.
+fn whole(texts: &Texts, message: String) -> Mistake {
+    let text = texts.keys().next().cloned().unwrap_or_default();
+    Mistake { text, line: 1, column: 1, message, expected: String::new(), excerpt: String::new() }
+}
+
+fn mistake(texts: &Texts, found: &Diagnostic) -> Mistake {
+    let number = |place: usize| u32::try_from(place).unwrap_or(u32::MAX);
+    let (name, text) = texts.iter().nth(found.source).map_or(("", ""), |(name, text)| (name, &*text.text));
+    Mistake {
+        text: name.to_owned(),
+        line: number(found.place.line),
+        column: number(found.place.column + 1),
+        message: found.message.clone(),
+        expected: found.expected.clone(),
+        excerpt: found.render(text, name),
+    }
+}
