@@ -64,16 +64,22 @@ impl<'a> Engine<'a, '_> {
             None => skip(text.as_bytes(), at),
             Some(walk) => {
                 let mut index = 0;
-                while let Some(item) = walk.next() {
+                while let Some((_, key, start)) = walk.head() {
                     let child = match walk.is_object() {
-                        true => self.set.child_named(node, &item.key),
+                        true => self.set.child_named(node, &key),
                         false => self.set.child_at(node, index),
                     };
-                    if let Some(child) = child.filter(|child| *child > node) {
-                        if self.slot(child).is_some() {
-                            self.forget(child);
+                    let end = match child.filter(|child| *child > node) {
+                        Some(child) => {
+                            if self.slot(child).is_some() {
+                                self.forget(child);
+                            }
+                            self.scan(text, fact, child, start, depth + 1)
                         }
-                        self.scan(text, fact, child, item.start, depth + 1);
+                        None => skip(text.as_bytes(), start),
+                    };
+                    if end <= start || !walk.pass(end) {
+                        break;
                     }
                     index += 1;
                 }
