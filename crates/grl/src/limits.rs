@@ -17,6 +17,8 @@ pub const STEPS_MAX: u64 = 5_000_000;
 pub const BUILT_BYTES_MAX: usize = 64 << 20;
 /// One text or one fact after an assignment.
 pub const VALUE_BYTES_MAX: usize = 4 << 20;
+/// What an element or member takes in memory beside its text, roughly.
+pub const ITEM_BYTES: usize = 128;
 /// Patterns kept compiled between events.
 pub const PATTERNS_MAX: usize = 256;
 

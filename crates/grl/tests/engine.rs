@@ -55,6 +55,10 @@ fn texts_cannot_grow_without_end() {
     let replace = "rule R { when true then E.s = E.s.Replace(\"x\", \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"); }";
     assert_eq!(limit(replace, r#"{"s":"xxxxxxxx"}"#), Limit::Size);
     assert_eq!(limit("rule R { when true then Log(\"x\".Repeat(4000000)); }", "{}"), Limit::Built);
+    let split = "rule R { when true then E.n = \"x\".Repeat(4000000).Split(\"\").Len(); }";
+    assert_eq!(limit(split, "{}"), Limit::Built);
+    let copies = "rule R { when true then E.c = E.l; E.l[0] = 2; }";
+    assert_eq!(limit(copies, &format!("{{\"l\":[1{}]}}", ",1".repeat(1000))), Limit::Built);
 }
 
 #[test]

@@ -249,7 +249,7 @@ impl<'a> Engine<'a, '_> {
             array = super::methods::index(&array, selector)?;
         }
         let longer = appended(&array, values)?;
-        self.built(64 * values.len())?;
+        self.built(crate::limits::ITEM_BYTES * values.len())?;
         // Only this one holds the array then, so that it need not be copied for each call.
         drop(array);
         self.assign(base, selectors, longer.clone())?;

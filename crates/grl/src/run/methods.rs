@@ -4,7 +4,7 @@ use super::builtins::{fits, time, whole};
 use super::cycle::Engine;
 use super::{layout, Fault, Limit};
 use crate::functions::Method;
-use crate::limits::{BYTES_PER_STEP, VALUE_BYTES_MAX};
+use crate::limits::{BYTES_PER_STEP, ITEM_BYTES, VALUE_BYTES_MAX};
 use crate::value::{Container, KindOf, Seg, Value};
 
 /// The element or member that a selector finds.
@@ -82,8 +82,9 @@ fn on_text<'a>(
             Value::text(text.replace(from, to))
         }
         "Split" => {
-            engine.built(text.len() * 8)?;
             let separator = argument(0);
+            let parts = if separator.is_empty() { text.len() } else { text.matches(separator).count() + 1 };
+            engine.built(text.len().saturating_add(parts.saturating_mul(ITEM_BYTES)))?;
             let part = |part: &str| Value::text(part);
             Value::Container(std::rc::Rc::new(Container::array(match separator.is_empty() {
                 true => text.chars().map(Value::text).collect(),
