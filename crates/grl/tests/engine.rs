@@ -158,7 +158,7 @@ fn the_host_is_called_and_may_fail() {
         rule A salience 2 { when IsKnown(E.id) then Drop("x" + E.id); Log("done"); E.at = Now(); Retract("A"); }
         rule B { when E.at.Unix() == 1700000000 then Tag("t", E.o); E.never = 1; }"#;
     let set = compile(&[Source::grl(rules)], &functions(), Mode::Check).unwrap();
-    assert_eq!(set.functions_len(), 3);
+    assert_eq!(set.functions().collect::<Vec<_>>(), ["Drop", "IsKnown", "Tag"]);
     let mut host = Memory::default();
     let facts = [("E", r#"{"id":"7","o":{ "n":1 }}"#)];
     let outcome = run(&set, &facts, &mut host, &mut Scratch::new(), &Options::default());
