@@ -24,3 +24,5 @@ pub const PATTERNS_MAX: usize = 256;
 
 /// Bytes of text that cost as much as one instruction.
 pub const BYTES_PER_STEP: usize = 32;
+/// States of patterns, each for one character, that cost as much as one instruction.
+pub const STATES_PER_STEP: usize = 8;

@@ -80,6 +80,15 @@ fn steps_have_an_end() {
 }
 
 #[test]
+fn patterns_are_paid_for_by_their_size() {
+    let rule = "rule R { when true then E.n = E.s.MatchString(\"^((a{0,100}b?){0,100}c)+$\"); Retract(\"R\"); }";
+    let started = std::time::Instant::now();
+    assert_eq!(limit(rule, &format!(r#"{{"s":"{}"}}"#, "ab".repeat(100_000))), Limit::Steps);
+    assert!(started.elapsed().as_secs() < 5);
+    assert_eq!(fire(rule, r#"{"s":"abc"}"#).0, r#"{"s":"abc","n":true}"#);
+}
+
+#[test]
 fn an_untouched_fact_is_the_same_text() {
     let set = set("rule R { when E.a > 1 then F.x = 1; Retract(\"R\"); }");
     let text = "{ \"a\" : 2.50, \"z\":[1 , 2] }";
@@ -119,6 +128,17 @@ fn a_scratch_serves_one_set_after_another() {
         let outcome = run(&second, &[("E", r#"{"c":true}"#)], &mut NoHost, &mut scratch, &Options::default());
         assert_eq!(outcome.fired_names(&second), ["C"]);
     }
+}
+
+#[test]
+fn a_shared_call_is_made_again_when_what_it_reads_was_written() {
+    let rules = r#"
+        rule A salience 2 { when E.s.ToUpper().Contains("X") then E.s = "y"; }
+        rule B salience 1 { when E.s.ToUpper().Contains("Y") && E.o.n.ToUpper().Len() == 1 then E.o = E.p; }
+        rule C { when E.o.n.ToUpper().Len() == 2 && E.s.ToUpper() == "Y" then E.s = E.o.n.ToUpper(); }"#;
+    let (after, fired, ended) = fire(rules, r#"{"s":"x","o":{"n":"a"},"p":{"n":"bb"}}"#);
+    assert_eq!((fired, ended), (vec!["A".to_owned(), "B".to_owned(), "C".to_owned()], Ended::Done));
+    assert_eq!(after, r#"{"s":"BB","o":{"n":"bb"},"p":{"n":"bb"}}"#);
 }
 
 /// Remembers what it was asked.

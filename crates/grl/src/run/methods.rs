@@ -4,7 +4,7 @@ use super::builtins::{fits, time, whole};
 use super::cycle::Engine;
 use super::{layout, Fault, Limit};
 use crate::functions::Method;
-use crate::limits::{BYTES_PER_STEP, ITEM_BYTES, VALUE_BYTES_MAX};
+use crate::limits::{BYTES_PER_STEP, ITEM_BYTES, STATES_PER_STEP, VALUE_BYTES_MAX};
 use crate::value::{Container, KindOf, Seg, Value};
 
 /// The element or member that a selector finds.
@@ -93,9 +93,10 @@ fn on_text<'a>(
         }
         "MatchString" => {
             let pattern = argument(0);
-            engine.step((text.len().saturating_mul(pattern.len().max(1)) / BYTES_PER_STEP) as u64)?;
-            let is = engine.scratch.patterns.is_match(pattern, text);
-            Value::Bool(is.ok_or_else(|| Fault::Pattern(pattern.to_owned()))?)
+            let unusable = || Fault::Pattern(pattern.to_owned());
+            let size = engine.scratch.patterns.size(pattern).ok_or_else(unusable)?;
+            engine.step((text.len().saturating_mul(size) / STATES_PER_STEP) as u64)?;
+            Value::Bool(engine.scratch.patterns.is_match(pattern, text).ok_or_else(unusable)?)
         }
         name => return Err(Fault::Method { name: name.to_owned(), on: KindOf::Text }),
     })
