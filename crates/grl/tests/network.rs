@@ -136,6 +136,8 @@ fn same(a: &Value, b: &Value) -> bool {
 fn agree(rules: &str, facts: &str, strict: bool) -> Result<(), TestCaseError> {
     let set = compile(&[Source::grl(rules)], &Functions::new(), Mode::Grule).unwrap();
     let bytes = set.to_bytes();
+    let again = compile(&[Source::grl(rules)], &Functions::new(), Mode::Grule).unwrap();
+    prop_assert_eq!(again.as_bytes(), bytes.as_slice());
     let set = RuleSet::open(&bytes).unwrap();
     let parsed: serde_json::Map<String, Value> = serde_json::from_str(facts).unwrap();
     let split = grl::split_facts(facts);
