@@ -250,16 +250,14 @@ fn an_assignment_wakes_only_what_reads_it() {
             .map(|n| format!("rule O{n} {{ when E.other{n}.Len() > 5 && E.s.Contains(\"{n}\") then Complete(); }}\n"))
             .collect();
         let set = set(&format!("{others} rule R {{ when E.n < 50 then E.n = E.n + 1; }}"));
-        let mut low = 1;
-        let mut options = Options::default();
-        loop {
-            options.limits.steps = low;
-            let outcome = run(&set, &[("E", r#"{"n":0,"s":"x"}"#)], &mut NoHost, &mut Scratch::new(), &options);
-            if outcome.ended == Ended::Done {
-                return low;
-            }
-            low += 50;
-        }
+        let ends = |steps: &u64| {
+            let mut options = Options::default();
+            options.limits.steps = *steps;
+            let facts = [("E", r#"{"n":0,"s":"x"}"#)];
+            run(&set, &facts, &mut NoHost, &mut Scratch::new(), &options).ended == Ended::Done
+        };
+        (0..5000).step_by(50).find(ends)
     };
+    assert!(steps(0).is_some());
     assert_eq!(steps(0), steps(100));
 }
