@@ -229,6 +229,15 @@ fn deep_nesting_is_refused_and_long_chains_are_not() {
 }
 
 #[test]
+fn a_very_long_line_is_no_trouble() {
+    let started = std::time::Instant::now();
+    let rules: String =
+        (0..20_000).map(|n| format!("rule R{n} {{ when E.a == {n} then Retract(\"S{n}\"); }} ")).collect();
+    assert!(compile(&[Source::grl(&rules)], &Functions::new(), Mode::Check).is_ok());
+    assert!(started.elapsed().as_secs() < 10);
+}
+
+#[test]
 fn many_rules_of_absent_fields_are_not_looked_at() {
     let rules: String =
         (0..2000).map(|n| format!("rule R{n} {{ when E.f{n}.ToUpper() != \"X\" then Complete(); }}\n")).collect();
