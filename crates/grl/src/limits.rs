@@ -24,5 +24,9 @@ pub const PATTERNS_MAX: usize = 256;
 
 /// Bytes of text that cost as much as one instruction.
 pub const BYTES_PER_STEP: usize = 32;
+/// Bytes of a changed fact to find one path in that cost as much as one instruction.
+pub const TREE_BYTES_PER_STEP: usize = 1024;
+/// Counters and memories of rules to set that cost as much as one instruction.
+pub const WAKES_PER_STEP: usize = 16;
 /// States of patterns, each for one character, that cost as much as one instruction.
 pub const STATES_PER_STEP: usize = 8;

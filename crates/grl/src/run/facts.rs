@@ -4,7 +4,7 @@ use super::cycle::Engine;
 use super::Fault;
 use crate::form::{node, NONE};
 use crate::json::{blanks, skip, value, Items};
-use crate::limits::EXPRESSION_DEPTH_MAX;
+use crate::limits::{EXPRESSION_DEPTH_MAX, TREE_BYTES_PER_STEP};
 use crate::value::{Container, Seg, Str, TooMuch, Value};
 
 /// Where the value of a node is.
@@ -133,6 +133,13 @@ impl<'a> Engine<'a, '_> {
         value(fact.text.get(slot.start as usize..slot.end as usize)?)
     }
 
+    /// What reading a node costs beside its instruction: something only when it must be found in a changed fact.
+    pub(super) fn reading(&self, node: u32) -> u64 {
+        let slot = self.slot(node).filter(|slot| slot.end == IN_TREE);
+        let tree = slot.and_then(|slot| self.facts.get(slot.fact as usize)?.tree.as_ref());
+        tree.map_or(0, |tree| (tree.weight() / TREE_BYTES_PER_STEP) as u64)
+    }
+
     /// The steps from the fact to the node.
     fn segs(&self, node: u32) -> Vec<Seg<'a>> {
         let set = self.set;
@@ -189,6 +196,8 @@ impl<'a> Engine<'a, '_> {
             return Err(Fault::Limit(super::Limit::Size));
         }
         let below = self.below(target);
+        let weight = self.facts.get(fact as usize).map_or(0, |fact| fact.text.len());
+        self.spend(weight / TREE_BYTES_PER_STEP * (1 + below.len()));
         for node in &below {
             self.leave(*node);
         }

@@ -86,6 +86,7 @@ impl<'a> Engine<'a, '_> {
             op::PATH => {
                 let node = cursor.word()?;
                 let value = self.read(node).ok_or(Fault::Missing(node))?;
+                self.step(self.reading(node))?;
                 self.stack.push(value);
             }
             op::BINARY => {

@@ -1,6 +1,6 @@
 //! Methods of texts, arrays, objects and times, and selectors.
 
-use super::builtins::{fits, time, whole};
+use super::builtins::{fits, laid_out, time, whole};
 use super::cycle::Engine;
 use super::{layout, Fault, Limit};
 use crate::functions::Method;
@@ -36,7 +36,10 @@ pub(super) fn call<'a>(
     }
     match base {
         Value::Str(text) => on_text(engine, method, text.as_str(), arguments),
-        Value::Time(_) => on_time(method, base, arguments),
+        Value::Time(_) => {
+            laid_out(engine, arguments.first().and_then(Value::as_str).unwrap_or(""))?;
+            on_time(method, base, arguments)
+        }
         _ if method.name == "Len" => {
             engine.step((base.weight() / BYTES_PER_STEP) as u64)?;
             Ok(Value::Int(base.items().unwrap_or(0) as i64))
