@@ -212,7 +212,7 @@ impl Checker<'_, '_> {
         if let ("Retract", Some(ExprKind::Literal(Literal::Text(rule)))) =
             (function.name, arguments.first().map(|argument| &argument.kind))
         {
-            if !self.names.contains(rule.as_str()) {
+            if !self.names.contains(rule.as_str()) && !self.report.is_full() {
                 let near = nearest(rule, self.names.iter().copied());
                 let help = near.map(|near| format!("; perhaps {near} is meant")).unwrap_or_default();
                 let span = arguments.first().map_or(name.span, |argument| argument.span);

@@ -76,6 +76,10 @@ impl Functions {
         self
     }
 
+    pub fn of(list: Vec<Function>) -> Self {
+        Functions { list }
+    }
+
     pub fn list(&self) -> &[Function] {
         &self.list
     }

@@ -139,6 +139,15 @@ impl<'a> Items<'a> {
 
     #[inline]
     pub(crate) fn next(&mut self) -> Option<Item<'a>> {
+        let (from, key, start) = self.head()?;
+        let end = skip(self.text.as_bytes(), start);
+        self.pass(end).then_some(Item { from, key, start, end })
+    }
+
+    /// Goes to the next value: where its comma and key start, its key, and where it is. Whoever reads it says by
+    /// [`Items::pass`] where it ends.
+    #[inline]
+    pub(crate) fn head(&mut self) -> Option<(usize, Cow<'a, str>, usize)> {
         let bytes = self.text.as_bytes();
         let from = self.at;
         let mut at = blanks(bytes, from);
@@ -164,12 +173,15 @@ impl<'a> Items<'a> {
             }
             at = blanks(bytes, at + 1);
         }
-        let end = skip(bytes, at);
-        if end <= at {
-            return None;
-        }
-        self.at = end;
-        Some(Item { from, key: name, start: at, end })
+        Some((from, name, at))
+    }
+
+    /// Goes on after a value that ends there; false when that is no progress, as in broken text.
+    #[inline]
+    pub(crate) fn pass(&mut self, end: usize) -> bool {
+        let forward = end > self.at;
+        self.at = self.at.max(end);
+        forward
     }
 }
 

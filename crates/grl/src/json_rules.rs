@@ -99,10 +99,7 @@ fn object(expression: &Map<String, Value>, level: usize, depth: usize) -> Result
     match key.as_str() {
         "and" => part(all(value, level, depth, " && ")),
         "or" => part(all(value, level, depth, " || ")),
-        "not" => match value.as_array().map(Vec::as_slice) {
-            Some([one]) => part(operand(one, false, depth).map(|text| format!("!{text}"))),
-            _ => part(join(value, " != ", depth)),
-        },
+        "not" => part(negated(value, depth)),
         "eq" => part(join(value, " == ", depth)),
         "gt" => part(join(value, " > ", depth)),
         "gte" => part(join(value, " >= ", depth)),
@@ -117,7 +114,7 @@ fn object(expression: &Map<String, Value>, level: usize, depth: usize) -> Result
         "mod" => part(join(value, " % ", depth)),
         "set" => match value.as_array().map(Vec::as_slice) {
             Some([target, value]) => {
-                whole(Ok(format!("{} = {}", operand(target, true, depth)?, operand(value, true, depth)?)))
+                whole(Ok(format!("{} = {}", operand(target, depth)?.text, operand(value, depth)?.text)))
             }
             _ => Err("set takes two operands: what to set, and to what".to_owned()),
         },
@@ -158,22 +155,35 @@ fn join(value: &Value, operator: &str, depth: usize) -> Result<String, String> {
     if operands.is_empty() {
         return Err("an operator takes at least one operand".to_owned());
     }
-    let made: Result<Vec<_>, _> = operands.iter().map(|one| operand(one, false, depth)).collect();
+    let made: Result<Vec<_>, String> = operands
+        .iter()
+        .map(|one| operand(one, depth).map(|made| if made.whole { made.text } else { format!("({})", made.text) }))
+        .collect();
     Ok(made?.join(operator))
 }
 
-/// `bare` leaves out the brackets around an operator.
-fn operand(value: &Value, bare: bool, depth: usize) -> Result<String, String> {
-    match value {
-        Value::String(text) => Ok(text.clone()),
-        Value::Number(number) => Ok(short(number)),
-        Value::Bool(value) => Ok(value.to_string()),
-        Value::Object(expression) => {
-            let made = object(expression, 0, depth + 1)?;
-            Ok(if made.whole || bare { made.text } else { format!("({})", made.text) })
-        }
-        _ => Err("an operand is a text of GRL, a number, a boolean or an object".to_owned()),
+/// `!=`, which also turns around each operand that is an operator itself; so of one it is a plain not.
+fn negated(value: &Value, depth: usize) -> Result<String, String> {
+    let operands = array(value)?;
+    if operands.is_empty() {
+        return Err("an operator takes at least one operand".to_owned());
     }
+    let made: Result<Vec<_>, String> = operands
+        .iter()
+        .map(|one| operand(one, depth).map(|made| if made.whole { made.text } else { format!("!({})", made.text) }))
+        .collect();
+    Ok(made?.join(" != "))
+}
+
+fn operand(value: &Value, depth: usize) -> Result<Made, String> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => short(number),
+        Value::Bool(value) => value.to_string(),
+        Value::Object(expression) => return object(expression, 0, depth + 1),
+        _ => return Err("an operand is a text of GRL, a number, a boolean or an object".to_owned()),
+    };
+    Ok(Made { text, whole: true })
 }
 
 fn call(value: &Value, depth: usize) -> Result<String, String> {
@@ -186,7 +196,7 @@ fn call(value: &Value, depth: usize) -> Result<String, String> {
         made.push(match argument {
             Value::String(text) if text.is_empty() => return Err("an argument is an empty text of GRL".to_owned()),
             Value::Object(expression) => object(expression, 0, depth + 1)?.text,
-            other => operand(other, true, depth)?,
+            other => operand(other, depth)?.text,
         });
     }
     Ok(format!("{name}({})", made.join(", ")))
@@ -264,6 +274,18 @@ mod tests {
         ] {
             assert_eq!(made(json), format!("E.a == {grl}"));
         }
+    }
+
+    #[test]
+    fn not_turns_around_what_is_an_operator() {
+        let made = |not: &str| {
+            let rules = format!(r#"{{"name":"A","when":{{"not":{not}}},"then":["Complete()"]}}"#);
+            to_grl(&rules).unwrap().lines().nth(2).unwrap().trim().to_owned()
+        };
+        assert_eq!(made(r#"[{"eq":["E.a",1]}]"#), "!(E.a == 1)");
+        assert_eq!(made(r#"["E.a"]"#), "E.a");
+        assert_eq!(made(r#"[{"obj":"E.a"},{"gt":["E.b",1]}]"#), "E.a != !(E.b > 1)");
+        assert_eq!(made(r#"[{"and":[{"eq":["E.a",1]},{"not":["E.b",2]}]}]"#), "!(E.a == 1 && E.b != 2)");
     }
 
     #[test]

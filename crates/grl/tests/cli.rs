@@ -174,6 +174,21 @@ fn explain_says_why() {
 }
 
 #[test]
+fn functions_of_the_host_can_be_declared() {
+    let place = Place::new("host");
+    place.write("a.grl", "rule A { when E.n > 1 then Drop(\"small\"); Tag(\"x\"); Complete(); }");
+    place.write("f.json", r#"{"E":{"n":5}}"#);
+    let declared = ["--function", "Drop(text)", "--function", "Tag(text, any?)"];
+    assert_eq!(place.grl(&["check", "a.grl"]).code, 1);
+    assert_eq!(place.grl(&[&["check", "a.grl"][..], &declared].concat()).code, 0);
+    let done = place.grl(&[&["run", "a.grl", "--facts", "f.json"][..], &declared].concat());
+    assert_eq!((done.code, done.err.as_str()), (0, "A: Drop(\"small\")\nA: Tag(\"x\")\n"));
+    for wrong in ["Drop", "Drop(", "Drop(word)", "Tag(any?, text)"] {
+        assert_eq!(place.grl(&["check", "a.grl", "--function", wrong]).code, 2, "{wrong}");
+    }
+}
+
+#[test]
 fn what_is_not_there_is_an_error_of_its_own() {
     let place = Place::new("missing");
     place.write("a.grl", RULE);

@@ -55,6 +55,10 @@ fn texts_cannot_grow_without_end() {
     let replace = "rule R { when true then E.s = E.s.Replace(\"x\", \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"); }";
     assert_eq!(limit(replace, r#"{"s":"xxxxxxxx"}"#), Limit::Size);
     assert_eq!(limit("rule R { when true then Log(\"x\".Repeat(4000000)); }", "{}"), Limit::Built);
+    let split = "rule R { when true then E.n = \"x\".Repeat(4000000).Split(\"\").Len(); }";
+    assert_eq!(limit(split, "{}"), Limit::Built);
+    let copies = "rule R { when true then E.c = E.l; E.l[0] = 2; }";
+    assert_eq!(limit(copies, &format!("{{\"l\":[1{}]}}", ",1".repeat(1000))), Limit::Built);
 }
 
 #[test]
@@ -73,6 +77,15 @@ fn steps_have_an_end() {
     let outcome = run(&set, &[("E", r#"{"n":0}"#)], &mut NoHost, &mut Scratch::new(), &options);
     assert_eq!(outcome.ended, Ended::Limit { rule: "R".into(), limit: Limit::Steps });
     assert!(outcome.fired.len() < 20 && outcome.fired.len() > 5);
+}
+
+#[test]
+fn patterns_are_paid_for_by_their_size() {
+    let rule = "rule R { when true then E.n = E.s.MatchString(\"^((a{0,100}b?){0,100}c)+$\"); Retract(\"R\"); }";
+    let started = std::time::Instant::now();
+    assert_eq!(limit(rule, &format!(r#"{{"s":"{}"}}"#, "ab".repeat(100_000))), Limit::Steps);
+    assert!(started.elapsed().as_secs() < 5);
+    assert_eq!(fire(rule, r#"{"s":"abc"}"#).0, r#"{"s":"abc","n":true}"#);
 }
 
 #[test]
@@ -117,14 +130,25 @@ fn a_scratch_serves_one_set_after_another() {
     }
 }
 
+#[test]
+fn a_shared_call_is_made_again_when_what_it_reads_was_written() {
+    let rules = r#"
+        rule A salience 2 { when E.s.ToUpper().Contains("X") then E.s = "y"; }
+        rule B salience 1 { when E.s.ToUpper().Contains("Y") && E.o.n.ToUpper().Len() == 1 then E.o = E.p; }
+        rule C { when E.o.n.ToUpper().Len() == 2 && E.s.ToUpper() == "Y" then E.s = E.o.n.ToUpper(); }"#;
+    let (after, fired, ended) = fire(rules, r#"{"s":"x","o":{"n":"a"},"p":{"n":"bb"}}"#);
+    assert_eq!((fired, ended), (vec!["A".to_owned(), "B".to_owned(), "C".to_owned()], Ended::Done));
+    assert_eq!(after, r#"{"s":"BB","o":{"n":"bb"},"p":{"n":"bb"}}"#);
+}
+
 /// Remembers what it was asked.
 #[derive(Default)]
 struct Memory(Vec<String>);
 
 impl Host for Memory {
-    fn call(&mut self, function: usize, arguments: &[Value<'_>]) -> Result<Value<'static>, String> {
+    fn call(&mut self, rule: &str, function: usize, arguments: &[Value<'_>]) -> Result<Value<'static>, String> {
         let arguments: Vec<String> = arguments.iter().map(Value::to_json).collect();
-        self.0.push(format!("{function}({})", arguments.join(",")));
+        self.0.push(format!("{rule} {function}({})", arguments.join(",")));
         match function {
             0 => Ok(Value::Null),
             1 => Ok(Value::Bool(true)),
@@ -154,13 +178,30 @@ fn the_host_is_called_and_may_fail() {
         rule A salience 2 { when IsKnown(E.id) then Drop("x" + E.id); Log("done"); E.at = Now(); Retract("A"); }
         rule B { when E.at.Unix() == 1700000000 then Tag("t", E.o); E.never = 1; }"#;
     let set = compile(&[Source::grl(rules)], &functions(), Mode::Check).unwrap();
-    assert_eq!(set.functions_len(), 3);
+    assert_eq!(set.functions().collect::<Vec<_>>(), ["Drop", "IsKnown", "Tag"]);
     let mut host = Memory::default();
     let facts = [("E", r#"{"id":"7","o":{ "n":1 }}"#)];
     let outcome = run(&set, &facts, &mut host, &mut Scratch::new(), &Options::default());
-    assert_eq!(host.0, ["1(\"7\")", "0(\"x7\")", "log done", "2(\"t\",{ \"n\":1 })"]);
+    assert_eq!(host.0, [" 1(\"7\")", "A 0(\"x7\")", "log done", "B 2(\"t\",{ \"n\":1 })"]);
     assert_eq!(outcome.error().as_deref(), Some("rule B: line 3: the tag is taken"));
     assert_eq!(outcome.facts[0].1, r#"{"id":"7","o":{ "n":1 },"at":"2023-11-14T22:13:20Z"}"#);
+}
+
+#[test]
+fn where_asked_for_a_rule_that_changes_nothing_more_settles() {
+    let rules = r#"
+        rule Lane salience 2 { when E.n > 1 then E.lane = "fast"; E.list[0] = 1; }
+        rule Count { when E.n < 4 then E.n = E.n + 1; }
+        rule Log { when E.n == 4 then Log("four"); }"#;
+    let set = set(rules);
+    let facts = [("E", r#"{"n":2,"list":[0]}"#)];
+    let settle = Options { settle: true, ..Options::default() };
+    let outcome = run(&set, &facts, &mut NoHost, &mut Scratch::new(), &settle);
+    assert_eq!(outcome.fired_names(&set), ["Lane", "Lane", "Count", "Count", "Log"]);
+    assert_eq!((outcome.ended, &*outcome.facts[0].1), (Ended::Done, r#"{"n":4,"list":[1],"lane":"fast"}"#));
+    // As Grule has it, the first rule has no end.
+    let outcome = run(&set, &facts, &mut NoHost, &mut Scratch::new(), &Options::default());
+    assert!(matches!(outcome.ended, Ended::Limit { rule, .. } if rule == "Lane"));
 }
 
 #[test]
@@ -205,6 +246,15 @@ fn deep_nesting_is_refused_and_long_chains_are_not() {
 }
 
 #[test]
+fn a_very_long_line_is_no_trouble() {
+    let started = std::time::Instant::now();
+    let rules: String =
+        (0..20_000).map(|n| format!("rule R{n} {{ when E.a == {n} then Retract(\"S{n}\"); }} ")).collect();
+    assert!(compile(&[Source::grl(&rules)], &Functions::new(), Mode::Check).is_ok());
+    assert!(started.elapsed().as_secs() < 10);
+}
+
+#[test]
 fn many_rules_of_absent_fields_are_not_looked_at() {
     let rules: String =
         (0..2000).map(|n| format!("rule R{n} {{ when E.f{n}.ToUpper() != \"X\" then Complete(); }}\n")).collect();
@@ -226,16 +276,14 @@ fn an_assignment_wakes_only_what_reads_it() {
             .map(|n| format!("rule O{n} {{ when E.other{n}.Len() > 5 && E.s.Contains(\"{n}\") then Complete(); }}\n"))
             .collect();
         let set = set(&format!("{others} rule R {{ when E.n < 50 then E.n = E.n + 1; }}"));
-        let mut low = 1;
-        let mut options = Options::default();
-        loop {
-            options.limits.steps = low;
-            let outcome = run(&set, &[("E", r#"{"n":0,"s":"x"}"#)], &mut NoHost, &mut Scratch::new(), &options);
-            if outcome.ended == Ended::Done {
-                return low;
-            }
-            low += 50;
-        }
+        let ends = |steps: &u64| {
+            let mut options = Options::default();
+            options.limits.steps = *steps;
+            let facts = [("E", r#"{"n":0,"s":"x"}"#)];
+            run(&set, &facts, &mut NoHost, &mut Scratch::new(), &options).ended == Ended::Done
+        };
+        (0..5000).step_by(50).find(ends)
     };
+    assert!(steps(0).is_some());
     assert_eq!(steps(0), steps(100));
 }

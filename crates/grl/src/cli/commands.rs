@@ -8,18 +8,23 @@ use grl::{
 };
 
 use crate::input::{FactsFile, RulesFile};
-use crate::RunOptions;
+use crate::{HostOptions, RunOptions};
 
 type Done = Result<bool, String>;
 
-/// Logs to standard error.
-struct Terminal;
+/// Logs to standard error, and shows there what the rules call.
+struct Terminal {
+    functions: Functions,
+}
 
 // === impl Terminal ===
 
 impl Host for Terminal {
     fn call(&mut self, rule: &str, function: usize, arguments: &[Value<'_>]) -> Result<Value<'static>, String> {
-        NoHost.call(rule, function, arguments)
+        let arguments: Vec<String> = arguments.iter().map(Value::to_json).collect();
+        let name = self.functions.list().get(function).map_or("", |function| function.name.as_str());
+        eprintln!("{rule}: {name}({})", arguments.join(", "));
+        Ok(Value::Null)
     }
 
     fn log(&mut self, text: &str) {
@@ -31,10 +36,10 @@ impl Host for Terminal {
     }
 }
 
-pub(crate) fn check(files: &[PathBuf]) -> Done {
+pub(crate) fn check(files: &[PathBuf], host: HostOptions) -> Done {
     let files: Vec<RulesFile> = files.iter().map(|path| RulesFile::open(path)).collect::<Result<_, _>>()?;
     let sources: Vec<_> = files.iter().map(RulesFile::source).collect();
-    let found = grl::check(&sources, &Functions::new());
+    let found = grl::check(&sources, &Functions::of(host.functions));
     for diagnostic in &found {
         if let Some(file) = files.get(diagnostic.source) {
             println!("{}", file.render(diagnostic));
@@ -75,8 +80,8 @@ pub(crate) fn fmt(files: &[PathBuf], check: bool) -> Done {
     Ok(good)
 }
 
-fn compiled(file: &RulesFile) -> Result<RuleSet<'static>, Vec<Diagnostic>> {
-    grl::compile(&[file.source()], &Functions::new(), Mode::Grule).map_err(|error| match error {
+fn compiled(file: &RulesFile, functions: &Functions) -> Result<RuleSet<'static>, Vec<Diagnostic>> {
+    grl::compile(&[file.source()], functions, Mode::Grule).map_err(|error| match error {
         Error::Refused(mistakes) => mistakes,
         Error::Damaged(_) => Vec::new(),
     })
@@ -88,12 +93,14 @@ fn options(given: &RunOptions, matching: bool) -> Options {
     options
 }
 
-pub(crate) fn run(path: &Path, given: &RunOptions, matching: bool) -> Done {
+pub(crate) fn run(path: &Path, given: RunOptions, matching: bool) -> Done {
     let file = RulesFile::open(path)?;
     let facts = FactsFile::open(&given.facts)?;
     let facts = facts.facts();
     let facts: Vec<(&str, &str)> = facts.iter().map(|(name, text)| (name.as_ref(), *text)).collect();
-    match compiled(&file) {
+    let options = options(&given, matching);
+    let mut host = Terminal { functions: Functions::of(given.host.functions) };
+    match compiled(&file, &host.functions) {
         Err(mistakes) => {
             mistakes.iter().for_each(|mistake| eprintln!("{}", file.render(mistake)));
             let unchanged = facts.iter().map(|(name, text)| (*name, *text));
@@ -101,7 +108,7 @@ pub(crate) fn run(path: &Path, given: &RunOptions, matching: bool) -> Done {
             Ok(false)
         }
         Ok(set) => {
-            let outcome = grl::run(&set, &facts, &mut Terminal, &mut Scratch::new(), &options(given, matching));
+            let outcome = grl::run(&set, &facts, &mut host, &mut Scratch::new(), &options);
             let error = outcome.error();
             let after = outcome.facts.iter().map(|(name, text)| (*name, text.as_ref()));
             let fired = outcome.fired_names(&set);
@@ -147,19 +154,21 @@ fn report<'f>(
     )
 }
 
-pub(crate) fn explain(path: &Path, given: &RunOptions, json: bool) -> Done {
+pub(crate) fn explain(path: &Path, given: RunOptions, json: bool) -> Done {
     let file = RulesFile::open(path)?;
     let facts = FactsFile::open(&given.facts)?;
     let facts = facts.facts();
     let facts: Vec<(&str, &str)> = facts.iter().map(|(name, text)| (name.as_ref(), *text)).collect();
-    let set = match compiled(&file) {
+    let options = options(&given, false);
+    let mut host = Terminal { functions: Functions::of(given.host.functions) };
+    let set = match compiled(&file, &host.functions) {
         Ok(set) => set,
         Err(mistakes) => {
             mistakes.iter().for_each(|mistake| println!("{}", file.render(mistake)));
             return Ok(false);
         }
     };
-    let explanation = grl::explain(&set, &facts, &mut Terminal, &options(given, false));
+    let explanation = grl::explain(&set, &facts, &mut host, &options);
     let error = explanation.outcome.error();
     let mut out = String::new();
     for why in &explanation.rules {

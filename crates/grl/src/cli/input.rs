@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use grl::{Diagnostic, Source};
+use grl::{Diagnostic, Function, Param, Source};
 
 /// A file of rules.
 pub(crate) struct RulesFile {
@@ -21,6 +21,35 @@ pub(crate) struct FactsFile {
 
 pub(crate) fn read(path: &Path) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// A function as it is written on the command line: its name, and the kinds of its parameters in brackets.
+pub(crate) fn function(text: &str) -> Result<Function, String> {
+    const WRITTEN: &str = "it is written as in \"Drop(text)\" or \"Emit(text, any?)\"";
+    let (name, rest) = text.split_once('(').ok_or(WRITTEN)?;
+    let kinds = rest.trim().strip_suffix(')').ok_or(WRITTEN)?;
+    let (mut params, mut optional) = (Vec::new(), 0);
+    for kind in kinds.split(',').map(str::trim).filter(|kind| !kind.is_empty()) {
+        let kind = match kind.strip_suffix('?') {
+            Some(kind) => {
+                optional += 1;
+                kind
+            }
+            None if optional > 0 => return Err("what can be left out stands last".to_owned()),
+            None => kind,
+        };
+        params.push(match kind {
+            "text" => Param::Text,
+            "number" => Param::Number,
+            "whole" => Param::Whole,
+            "boolean" => Param::Bool,
+            "time" => Param::Time,
+            "texts" => Param::Texts,
+            "any" => Param::Any,
+            other => return Err(format!("{other} is no kind: text, number, whole, boolean, time, texts or any")),
+        });
+    }
+    Ok(Function { name: name.trim().to_owned(), params, optional, result: None })
 }
 
 // === impl RulesFile ===

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use grl::Function;
 
 const ABOUT: &str = "GRL, the rule language of Grule: check, format, explain and run rules over JSON facts";
 
@@ -46,6 +47,8 @@ enum Command {
         /// Rules: GRL, or JSON rules in a file that ends in .json
         #[arg(required = true)]
         files: Vec<PathBuf>,
+        #[command(flatten)]
+        host: HostOptions,
     },
     /// Writes rules the one way; comments stay
     Fmt {
@@ -76,7 +79,18 @@ enum Command {
 }
 
 #[derive(Args)]
+struct HostOptions {
+    /// A function that the rules' host offers, such as "Drop(text)" or "Emit(text, any?)"; may be repeated.
+    /// Kinds: text, number, whole, boolean, time, texts, any; those with ? can be left out. When rules are run, the
+    /// calls are shown and give nil
+    #[arg(long = "function", value_name = "NAME(KINDS)", value_parser = input::function)]
+    functions: Vec<Function>,
+}
+
+#[derive(Args)]
 struct RunOptions {
+    #[command(flatten)]
+    host: HostOptions,
     /// A JSON object with a key for each fact
     #[arg(long)]
     facts: PathBuf,
@@ -91,10 +105,10 @@ struct RunOptions {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command {
-        Command::Check { files } => commands::check(&files),
+        Command::Check { files, host } => commands::check(&files, host),
         Command::Fmt { files, check } => commands::fmt(&files, check),
-        Command::Explain { file, options, json } => commands::explain(&file, &options, json),
-        Command::Run { file, options, matching } => commands::run(&file, &options, matching),
+        Command::Explain { file, options, json } => commands::explain(&file, options, json),
+        Command::Run { file, options, matching } => commands::run(&file, options, matching),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -329,7 +329,10 @@ impl<'f> Builder<'f> {
             insert(&mut slots, hash_of(&Value::text(*name)), rank as u32 + 1);
         }
         writer.words(Section::Names, &slots);
-        writer.word(Section::Meta, self.functions.list().len() as u32);
+        for function in self.functions.list() {
+            let name = add_text(&mut writer, &function.name);
+            writer.word(Section::Meta, name);
+        }
         writer.finish()
     }
 }

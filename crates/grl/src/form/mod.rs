@@ -16,7 +16,7 @@ use writer::checksum;
 pub(crate) use writer::{hash_of, Writer};
 
 /// Changes with everything that gives old bytes another meaning.
-const MAGIC: [u8; 8] = *b"GRLset02";
+const MAGIC: [u8; 8] = *b"GRLset01";
 const HEADER_BYTES: usize = 24;
 
 /// The sections, in their order.
@@ -218,9 +218,9 @@ impl<'b> RuleSet<'b> {
         self.len() == 0
     }
 
-    /// How many host functions were declared when it was compiled.
-    pub fn functions_len(&self) -> usize {
-        self.word(Section::Meta, 0) as usize
+    /// The names of the host functions that it was compiled with, in their order; the host must have the same.
+    pub fn functions(&self) -> impl Iterator<Item = &str> + '_ {
+        self.list(Section::Meta, 0, usize::MAX / 8).map(|name| self.text(name))
     }
 
     #[inline]

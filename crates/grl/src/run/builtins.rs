@@ -4,6 +4,7 @@ use super::cycle::Engine;
 use super::methods::whole_at;
 use super::{layout, math, Fault};
 use crate::functions::{Builtin, Param};
+use crate::limits::ITEM_BYTES;
 use crate::value::{Container, KindOf, Time, Value};
 
 /// Whether arguments are what the parameters take.
@@ -94,16 +95,30 @@ pub(super) fn call<'a>(
         "GetTimeSecond" => Value::Int(part()?.second),
         "IsTimeBefore" => Value::Bool(time(arguments.first())? < time(arguments.get(1))?),
         "IsTimeAfter" => Value::Bool(time(arguments.first())? > time(arguments.get(1))?),
-        "TimeFormat" => Value::text(layout::format(time(arguments.first())?, text(1))),
+        "TimeFormat" => {
+            laid_out(engine, text(1))?;
+            Value::text(layout::format(time(arguments.first())?, text(1)))
+        }
         "StringContains" => {
             engine.step((text(0).len() / crate::limits::BYTES_PER_STEP) as u64)?;
             Value::Bool(text(0).contains(text(1)))
         }
-        "ContainsStr" => Value::Bool(contains(arguments.first(), text(1))?),
+        "ContainsStr" => {
+            let (weight, items) = arguments.first().map_or((0, 0), |list| (list.weight(), list.items().unwrap_or(0)));
+            engine.built(weight.saturating_add(items.saturating_mul(ITEM_BYTES)))?;
+            Value::Bool(contains(arguments.first(), text(1))?)
+        }
         "IsNil" => Value::Bool(matches!(arguments.first(), Some(Value::Null))),
         "IsZero" => Value::Bool(is_zero(arguments.first().unwrap_or(&Value::Null))),
         name => math::call(name, arguments).ok_or_else(|| Fault::Unknown(name.to_owned()))?,
     })
+}
+
+/// Accounts for a time by a layout.
+pub(super) fn laid_out(engine: &mut Engine<'_, '_>, layout: &str) -> Result<(), Fault> {
+    const GROWTH: usize = 4;
+    engine.step(layout.len() as u64)?;
+    engine.built(layout.len() * GROWTH)
 }
 
 fn contains(list: Option<&Value<'_>>, wanted: &str) -> Result<bool, Fault> {

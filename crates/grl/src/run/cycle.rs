@@ -250,6 +250,11 @@ impl<'a, 'h> Engine<'a, 'h> {
         Ok(())
     }
 
+    /// Accounts for work that cannot be stopped half-way; the next instruction is the one that fails.
+    pub(super) fn spend(&mut self, steps: usize) {
+        self.steps_left = self.steps_left.saturating_sub(steps as u64);
+    }
+
     /// Accounts for bytes that were, or will be, built; they take time too.
     pub(super) fn built(&mut self, bytes: usize) -> Result<(), Fault> {
         self.built_left = self.built_left.checked_sub(bytes).ok_or(Fault::Limit(Limit::Built))?;

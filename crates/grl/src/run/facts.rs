@@ -4,7 +4,7 @@ use super::cycle::Engine;
 use super::Fault;
 use crate::form::{node, NONE};
 use crate::json::{blanks, skip, value, Items};
-use crate::limits::EXPRESSION_DEPTH_MAX;
+use crate::limits::{EXPRESSION_DEPTH_MAX, TREE_BYTES_PER_STEP};
 use crate::value::{Container, Seg, Str, TooMuch, Value};
 
 /// Where the value of a node is.
@@ -64,16 +64,22 @@ impl<'a> Engine<'a, '_> {
             None => skip(text.as_bytes(), at),
             Some(walk) => {
                 let mut index = 0;
-                while let Some(item) = walk.next() {
+                while let Some((_, key, start)) = walk.head() {
                     let child = match walk.is_object() {
-                        true => self.set.child_named(node, &item.key),
+                        true => self.set.child_named(node, &key),
                         false => self.set.child_at(node, index),
                     };
-                    if let Some(child) = child.filter(|child| *child > node) {
-                        if self.slot(child).is_some() {
-                            self.forget(child);
+                    let end = match child.filter(|child| *child > node) {
+                        Some(child) => {
+                            if self.slot(child).is_some() {
+                                self.forget(child);
+                            }
+                            self.scan(text, fact, child, start, depth + 1)
                         }
-                        self.scan(text, fact, child, item.start, depth + 1);
+                        None => skip(text.as_bytes(), start),
+                    };
+                    if end <= start || !walk.pass(end) {
+                        break;
                     }
                     index += 1;
                 }
@@ -125,6 +131,13 @@ impl<'a> Engine<'a, '_> {
             return fact.tree.as_ref()?.find(&self.segs(node));
         }
         value(fact.text.get(slot.start as usize..slot.end as usize)?)
+    }
+
+    /// What reading a node costs beside its instruction: something only when it must be found in a changed fact.
+    pub(super) fn reading(&self, node: u32) -> u64 {
+        let slot = self.slot(node).filter(|slot| slot.end == IN_TREE);
+        let tree = slot.and_then(|slot| self.facts.get(slot.fact as usize)?.tree.as_ref());
+        tree.map_or(0, |tree| (tree.weight() / TREE_BYTES_PER_STEP) as u64)
     }
 
     /// The steps from the fact to the node.
@@ -183,6 +196,8 @@ impl<'a> Engine<'a, '_> {
             return Err(Fault::Limit(super::Limit::Size));
         }
         let below = self.below(target);
+        let weight = self.facts.get(fact as usize).map_or(0, |fact| fact.text.len());
+        self.spend(weight / TREE_BYTES_PER_STEP * (1 + below.len()));
         for node in &below {
             self.leave(*node);
         }
@@ -246,7 +261,7 @@ impl<'a> Engine<'a, '_> {
             array = super::methods::index(&array, selector)?;
         }
         let longer = appended(&array, values)?;
-        self.built(64 * values.len())?;
+        self.built(crate::limits::ITEM_BYTES * values.len())?;
         // Only this one holds the array then, so that it need not be copied for each call.
         drop(array);
         self.assign(base, selectors, longer.clone())?;

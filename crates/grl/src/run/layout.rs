@@ -61,22 +61,18 @@ const ELEMENTS: [&str; 33] = [
 pub(super) fn format(time: Time, layout: &str) -> String {
     let mut out = String::with_capacity(layout.len() + 8);
     let mut rest = layout;
-    let mut digit_before = false;
     while let Some(first) = rest.chars().next() {
         let known = ELEMENTS.iter().find(|element| rest.starts_with(**element));
         let known = known.filter(|element| is_element(element, rest));
         if let Some(element) = known {
             write_element(&mut out, element, time);
             rest = rest.get(element.len()..).unwrap_or("");
-            digit_before = true;
-        } else if let Some(length) = fraction(rest, digit_before) {
+        } else if let Some(length) = fraction(rest) {
             write_fraction(&mut out, rest, length, time.nanos);
             rest = rest.get(length..).unwrap_or("");
-            digit_before = true;
         } else {
             out.push(first);
             rest = rest.get(first.len_utf8()..).unwrap_or("");
-            digit_before = false;
         }
     }
     out
@@ -95,7 +91,7 @@ fn is_element(element: &str, rest: &str) -> bool {
 }
 
 /// The length of a fraction of seconds: a dot or comma with zeros or nines, and no digit after.
-fn fraction(rest: &str, _digit_before: bool) -> Option<usize> {
+fn fraction(rest: &str) -> Option<usize> {
     let bytes = rest.as_bytes();
     if !matches!(bytes.first(), Some(b'.' | b',')) {
         return None;

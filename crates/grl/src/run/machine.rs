@@ -86,6 +86,7 @@ impl<'a> Engine<'a, '_> {
             op::PATH => {
                 let node = cursor.word()?;
                 let value = self.read(node).ok_or(Fault::Missing(node))?;
+                self.step(self.reading(node))?;
                 self.stack.push(value);
             }
             op::BINARY => {
@@ -231,7 +232,8 @@ impl<'a> Engine<'a, '_> {
 
     /// `Append` where it is part of an expression: the fact stays as it is.
     pub(super) fn longer(&mut self, array: &Value<'a>, values: &[Value<'a>]) -> Result<Value<'a>, Fault> {
-        self.built(array.weight())?;
+        let items = array.items().unwrap_or(0);
+        self.built(array.weight().saturating_add(items.saturating_mul(crate::limits::ITEM_BYTES)))?;
         appended(array, values)
     }
 }

@@ -1,10 +1,10 @@
 //! Methods of texts, arrays, objects and times, and selectors.
 
-use super::builtins::{fits, time, whole};
+use super::builtins::{fits, laid_out, time, whole};
 use super::cycle::Engine;
 use super::{layout, Fault, Limit};
 use crate::functions::Method;
-use crate::limits::{BYTES_PER_STEP, VALUE_BYTES_MAX};
+use crate::limits::{BYTES_PER_STEP, ITEM_BYTES, STATES_PER_STEP, VALUE_BYTES_MAX};
 use crate::value::{Container, KindOf, Seg, Value};
 
 /// The element or member that a selector finds.
@@ -36,7 +36,10 @@ pub(super) fn call<'a>(
     }
     match base {
         Value::Str(text) => on_text(engine, method, text.as_str(), arguments),
-        Value::Time(_) => on_time(method, base, arguments),
+        Value::Time(_) => {
+            laid_out(engine, arguments.first().and_then(Value::as_str).unwrap_or(""))?;
+            on_time(method, base, arguments)
+        }
         _ if method.name == "Len" => {
             engine.step((base.weight() / BYTES_PER_STEP) as u64)?;
             Ok(Value::Int(base.items().unwrap_or(0) as i64))
@@ -82,8 +85,9 @@ fn on_text<'a>(
             Value::text(text.replace(from, to))
         }
         "Split" => {
-            engine.built(text.len() * 8)?;
             let separator = argument(0);
+            let parts = if separator.is_empty() { text.len() } else { text.matches(separator).count() + 1 };
+            engine.built(text.len().saturating_add(parts.saturating_mul(ITEM_BYTES)))?;
             let part = |part: &str| Value::text(part);
             Value::Container(std::rc::Rc::new(Container::array(match separator.is_empty() {
                 true => text.chars().map(Value::text).collect(),
@@ -92,9 +96,10 @@ fn on_text<'a>(
         }
         "MatchString" => {
             let pattern = argument(0);
-            engine.step((text.len().saturating_mul(pattern.len().max(1)) / BYTES_PER_STEP) as u64)?;
-            let is = engine.scratch.patterns.is_match(pattern, text);
-            Value::Bool(is.ok_or_else(|| Fault::Pattern(pattern.to_owned()))?)
+            let unusable = || Fault::Pattern(pattern.to_owned());
+            let size = engine.scratch.patterns.size(pattern).ok_or_else(unusable)?;
+            engine.step((text.len().saturating_mul(size) / STATES_PER_STEP) as u64)?;
+            Value::Bool(engine.scratch.patterns.is_match(pattern, text).ok_or_else(unusable)?)
         }
         name => return Err(Fault::Method { name: name.to_owned(), on: KindOf::Text }),
     })

@@ -2,6 +2,7 @@
 
 use super::cycle::Engine;
 use crate::form::{alpha, hash_of, node, rule, test, RuleSet, Section, NONE};
+use crate::limits::WAKES_PER_STEP;
 use crate::value::{equal, number_order, Value};
 use std::cmp::Ordering;
 
@@ -90,8 +91,10 @@ impl<'a> Engine<'a, '_> {
         let set = self.set;
         let Some((alpha, value)) = self.watched(node) else { return };
         let (counts, agenda) = (&mut self.scratch.counts, &mut self.scratch.agenda);
+        let mut wakes = 0;
         set.each_cond(alpha, &value, |cond| {
             for rank in rules_of(set, cond) {
+                wakes += 1;
                 let Some(count) = counts.get_mut(rank as usize) else { continue };
                 *count = count.wrapping_add(1);
                 if *count == set.rule(rank, rule::NEEDED) {
@@ -99,6 +102,7 @@ impl<'a> Engine<'a, '_> {
                 }
             }
         });
+        self.spend(wakes / WAKES_PER_STEP);
     }
 
     /// The value of a node goes: takes back what [`Engine::enter`] counted for it.
@@ -106,13 +110,16 @@ impl<'a> Engine<'a, '_> {
         let set = self.set;
         let Some((alpha, value)) = self.watched(node) else { return };
         let (counts, agenda) = (&mut self.scratch.counts, &mut self.scratch.agenda);
+        let mut wakes = 0;
         set.each_cond(alpha, &value, |cond| {
             for rank in rules_of(set, cond) {
+                wakes += 1;
                 let Some(count) = counts.get_mut(rank as usize) else { continue };
                 *count = count.wrapping_sub(1);
                 clear_bit(agenda, rank);
             }
         });
+        self.spend(wakes / WAKES_PER_STEP);
     }
 
     fn watched(&self, node: u32) -> Option<(u32, Value<'a>)> {
@@ -124,7 +131,10 @@ impl<'a> Engine<'a, '_> {
     pub(super) fn wake_readers(&mut self, node: u32) {
         let field = if self.strict { node::READERS_ALL } else { node::READERS_LEN };
         let (from, count) = (self.set.node(node, node::READERS), self.set.node(node, field));
-        for reader in self.set.list(Section::Pool, from as usize, count as usize) {
+        let set = self.set;
+        let mut wakes = 0;
+        for reader in set.list(Section::Pool, from as usize, count as usize) {
+            wakes += 1;
             let id = reader >> 1;
             if reader & 1 == 1 {
                 if let Some(memo) = self.memos.get_mut(id as usize) {
@@ -136,13 +146,15 @@ impl<'a> Engine<'a, '_> {
                 *state = 0;
             }
             let (from, count) = (self.set.test(id, test::RULES), self.set.test(id, test::RULES_LEN));
-            for rank in self.set.list(Section::Pool, from as usize, count as usize) {
+            for rank in set.list(Section::Pool, from as usize, count as usize) {
+                wakes += 1;
                 let count = self.scratch.counts.get(rank as usize).copied();
                 if count == Some(self.set.rule(rank, rule::NEEDED)) {
                     put_bit(&mut self.scratch.agenda, rank);
                 }
             }
         }
+        self.spend(wakes / WAKES_PER_STEP);
     }
 }
 

@@ -7,29 +7,53 @@ use regex_lite::{Regex, RegexBuilder};
 use crate::limits::PATTERNS_MAX;
 
 const PATTERN_BYTES_MAX: usize = 1 << 20;
+/// Estimates of a pattern's size end here.
+const SIZE_MAX: usize = 100_000;
 
 /// None for what is no pattern.
 #[derive(Default)]
 pub(crate) struct Patterns {
-    known: HashMap<String, Option<Regex>>,
+    known: HashMap<String, Option<Known>>,
+}
+
+struct Known {
+    regex: Regex,
+    /// States that a character may have to be tried in, at most.
+    size: usize,
 }
 
 // === impl Patterns ===
 
 impl Patterns {
-    /// None when `pattern` is none that can be used.
-    pub(crate) fn is_match(&mut self, pattern: &str, text: &str) -> Option<bool> {
-        if let Some(is) = simple(pattern, text) {
-            return Some(is);
+    /// How much one character of a text costs; none when `pattern` is none that can be used.
+    pub(crate) fn size(&mut self, pattern: &str) -> Option<usize> {
+        if simple(pattern, "").is_some() {
+            return Some(1);
         }
         if !self.known.contains_key(pattern) {
             if self.known.len() >= PATTERNS_MAX {
                 self.known.clear();
             }
-            self.known.insert(pattern.to_owned(), compile(pattern));
+            let known = compile(pattern).map(|regex| Known { regex, size: estimate(pattern) });
+            self.known.insert(pattern.to_owned(), known);
         }
-        self.known.get(pattern)?.as_ref().map(|regex| regex.is_match(text))
+        Some(self.known.get(pattern)?.as_ref()?.size)
     }
+
+    /// None when `pattern` is none that can be used.
+    pub(crate) fn is_match(&mut self, pattern: &str, text: &str) -> Option<bool> {
+        if let Some(is) = simple(pattern, text) {
+            return Some(is);
+        }
+        self.size(pattern)?;
+        self.known.get(pattern)?.as_ref().map(|known| known.regex.is_match(text))
+    }
+}
+
+/// The length of a pattern as if all its repetitions were inside of one another.
+fn estimate(pattern: &str) -> usize {
+    let counted = pattern.match_indices('{').filter_map(|(at, _)| counts(pattern.get(at..)?));
+    counted.fold(pattern.len(), |size, (_, most)| size.saturating_mul((most as usize).max(1)).min(SIZE_MAX))
 }
 
 pub(crate) fn compile(pattern: &str) -> Option<Regex> {
@@ -152,6 +176,14 @@ fn counts(rest: &str) -> Option<(usize, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nested_repetitions_are_dear() {
+        assert_eq!(estimate("a{3}b{2,}"), 9 * 3 * 2);
+        assert_eq!(estimate("((a{1000}){1000}){1000}"), SIZE_MAX);
+        assert_eq!(Patterns::default().size("^abc"), Some(1));
+        assert_eq!(Patterns::default().size("["), None);
+    }
 
     #[test]
     fn simple_and_real_patterns_agree() {

@@ -39,22 +39,46 @@ pub struct Report<'a> {
     text: &'a str,
     source: usize,
     lines: Vec<usize>,
+    /// Characters before every [`MARK_BYTES`]th byte, so that a column of a very long line is near to be counted.
+    marks: Vec<usize>,
     pub(crate) list: Vec<Diagnostic>,
 }
+
+const MARK_BYTES: usize = 1024;
 
 // === impl Report ===
 
 impl<'a> Report<'a> {
     pub fn new(text: &'a str, source: usize) -> Self {
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Report { text, source, lines, list: Vec::new() }
+        let mut before = 0;
+        let marks = text.as_bytes().chunks(MARK_BYTES).map(|chunk| {
+            let mark = before;
+            before += characters(chunk);
+            mark
+        });
+        let marks = marks.collect();
+        Report { text, source, lines, marks, list: Vec::new() }
     }
 
     pub fn place(&self, offset: usize) -> Place {
         let line = self.lines.partition_point(|start| *start <= offset).max(1);
         let start = self.lines.get(line - 1).copied().unwrap_or(0);
-        let column = self.text.get(start..offset).map_or(0, |before| before.chars().count());
+        let column = self.characters_before(offset).saturating_sub(self.characters_before(start));
         Place { line, column }
+    }
+
+    fn characters_before(&self, offset: usize) -> usize {
+        let offset = offset.min(self.text.len());
+        let mark = offset / MARK_BYTES;
+        let rest = self.text.as_bytes().get(mark * MARK_BYTES..offset).unwrap_or(&[]);
+        let marked = self.marks.get(mark).copied();
+        marked.unwrap_or_else(|| characters(self.text.as_bytes())) + characters(rest)
+    }
+
+    /// Whether further diagnostics are dropped.
+    pub(crate) fn is_full(&self) -> bool {
+        self.list.len() >= DIAGNOSTICS_MAX
     }
 
     pub fn text(&self, span: Span) -> &'a str {
@@ -70,7 +94,7 @@ impl<'a> Report<'a> {
     }
 
     fn add(&mut self, severity: Severity, span: Span, message: String, expected: String) {
-        if self.list.len() < DIAGNOSTICS_MAX {
+        if !self.is_full() {
             let place = self.place(span.start);
             self.list.push(Diagnostic { severity, source: self.source, span, place, message, expected });
         }
@@ -85,6 +109,11 @@ impl<'a> Report<'a> {
         self.list.sort_by_key(|diagnostic| diagnostic.span.start);
         self.list
     }
+}
+
+/// Of UTF-8: bytes that do not continue a character.
+fn characters(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte & 0xC0 != 0x80).count()
 }
 
 // === impl Diagnostic ===
@@ -157,6 +186,21 @@ mod tests {
             list[0].render(text, "a.grl"),
             "error: a value is missing\n  --> a.grl:2:12\n  |\n2 |  when é == then\n  |            ^^^^ expected a value\n"
         );
+    }
+
+    #[test]
+    fn columns_of_long_lines_are_right() {
+        for text in ["é".repeat(3000), "a".repeat(1024), "x\né".repeat(700), String::new(), "ab\n".repeat(1024)] {
+            let report = Report::new(&text, 0);
+            for (offset, _) in text.char_indices().chain([(text.len(), ' ')]) {
+                let start = text[..offset].rfind('\n').map_or(0, |at| at + 1);
+                let want = Place {
+                    line: text[..offset].matches('\n').count() + 1,
+                    column: text[start..offset].chars().count(),
+                };
+                assert_eq!(report.place(offset), want);
+            }
+        }
     }
 
     #[test]

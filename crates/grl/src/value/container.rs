@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::{Str, Value};
 use crate::json::{write_string, Items};
-use crate::limits::{VALUE_BYTES_MAX, VALUE_DEPTH_MAX};
+use crate::limits::{ITEM_BYTES, VALUE_BYTES_MAX, VALUE_DEPTH_MAX};
 
 #[derive(Debug, Clone)]
 pub struct Container<'a> {
@@ -99,6 +99,11 @@ impl<'a> Container<'a> {
         self.depth
     }
 
+    /// Bytes of memory that a copy takes.
+    fn cost(&self) -> usize {
+        self.weight + self.items.len() * ITEM_BYTES
+    }
+
     pub(crate) fn values(&self) -> impl Iterator<Item = &Value<'a>> {
         self.items.iter().map(|item| &item.value)
     }
@@ -163,13 +168,14 @@ impl<'a> Value<'a> {
             return Ok(0);
         };
         let mut copied = 0;
+        let mut opened = false;
         if let Value::Raw(raw) = self {
-            copied += raw.len();
             *self = Container::open(raw).map_or(Value::Null, |container| Value::Container(Rc::new(container)));
+            opened = true;
         }
         let Value::Container(shared) = self else { return Err(TooMuch::Unfit) };
-        if Rc::strong_count(shared) > 1 {
-            copied += shared.weight();
+        if opened || Rc::strong_count(shared) > 1 {
+            copied += shared.cost();
         }
         let container = Rc::make_mut(shared);
         let before = container.get(seg).map_or(0, Value::weight);

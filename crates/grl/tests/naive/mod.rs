@@ -92,7 +92,7 @@ impl Naive {
         self.eval(base)?;
         match (self.place(base)?, key) {
             (Value::Object(map), Value::String(key)) => Ok(map.entry(key).or_insert(Value::Null)),
-            (Value::Array(list), key) => list.get_mut(key.as_u64().ok_or(Wrong)? as usize).ok_or(Wrong),
+            (Value::Array(list), key) => list.get_mut(element(&key)?).ok_or(Wrong),
             _ => Err(Wrong),
         }
     }
@@ -110,7 +110,7 @@ impl Naive {
             ExprKind::Member(base, name) => self.eval(base)?.get(&name.text).cloned().ok_or(Wrong),
             ExprKind::Index(base, index) => match (self.eval(base)?, self.eval(index)?) {
                 (Value::Object(map), Value::String(key)) => map.get(&key).cloned().ok_or(Wrong),
-                (Value::Array(list), key) => list.get(key.as_u64().ok_or(Wrong)? as usize).cloned().ok_or(Wrong),
+                (Value::Array(list), key) => list.get(element(&key)?).cloned().ok_or(Wrong),
                 _ => Err(Wrong),
             },
             ExprKind::Group(inner) => self.eval(inner),
@@ -149,6 +149,12 @@ impl Naive {
             }
         }
     }
+}
+
+/// Of an element; a float will do when it is whole.
+fn element(key: &Value) -> Got<usize> {
+    let number = key.as_f64().filter(|number| number.fract() == 0.0 && *number >= 0.0).ok_or(Wrong)?;
+    Ok(number as usize)
 }
 
 fn method(base: &Value, name: &str, arguments: &[Value]) -> Got<Value> {
