@@ -16,3 +16,4 @@ mod malformed;
 mod rules;
 mod tail;
 mod tenants_keys;
+mod tutorial;
