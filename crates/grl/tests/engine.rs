@@ -131,6 +131,39 @@ fn a_scratch_serves_one_set_after_another() {
 }
 
 #[test]
+fn bounds_hold_at_their_edges() {
+    let ops = ["<", "<=", ">", ">="];
+    let rules: String = [4, 5, 6]
+        .iter()
+        .flat_map(|bound| ops.map(|op| (op, *bound)))
+        .enumerate()
+        .map(|(at, (op, bound))| format!("rule R{at} {{ when E.n {op} {bound} then Complete(); }}\n"))
+        .collect();
+    let set = set(&rules);
+    let options = Options { matching: true, ..Options::default() };
+    for (text, n) in [("3", 3.0), ("4", 4.0), ("4.5", 4.5), ("5", 5.0), ("5.0", 5.0), ("6", 6.0), ("7e0", 7.0)] {
+        let event = format!("{{\"n\":{text}}}");
+        let outcome = run(&set, &[("E", &event)], &mut NoHost, &mut Scratch::new(), &options);
+        let holds = |bound: f64| [n < bound, n <= bound, n > bound, n >= bound];
+        let want: Vec<bool> = [4.0, 5.0, 6.0].into_iter().flat_map(holds).collect();
+        let got: Vec<bool> = (0..12).map(|rank| outcome.matched.contains(&rank)).collect();
+        assert_eq!(got, want, "{text}");
+    }
+}
+
+#[test]
+fn one_condition_may_be_indexed_for_one_rule_and_not_for_another() {
+    let rules = r#"
+        rule Indexed salience 3 { when E.n < 5 && E.m > 0 then E.m = 0; }
+        rule Looked salience 2 { when E.k == "x" && E.n < 5 then E.k = "y"; }
+        rule First { when E.n == 7 then E.n = 1; }"#;
+    for (m, want) in [(0, vec!["First", "Looked"]), (1, vec!["First", "Indexed", "Looked"])] {
+        let (_, fired, ended) = fire(rules, &format!("{{\"k\":\"x\",\"n\":7,\"m\":{m}}}"));
+        assert_eq!((fired, ended), (want.into_iter().map(str::to_owned).collect(), Ended::Done));
+    }
+}
+
+#[test]
 fn a_shared_call_is_made_again_when_what_it_reads_was_written() {
     let rules = r#"
         rule A salience 2 { when E.s.ToUpper().Contains("X") then E.s = "y"; }
