@@ -80,6 +80,17 @@ impl Functions {
         Functions { list }
     }
 
+    /// What EventRunner's rules may call: `Drop`, `Route`, `Emit`, `Tag`, `SetExtension`, `DeadLetter`, in this order.
+    pub fn eventrunner() -> Self {
+        Functions::new()
+            .with("Drop", &[Param::Text], None)
+            .with("Route", &[Param::Text], None)
+            .with("Emit", &[Param::Text, Param::Any], None)
+            .with("Tag", &[Param::Text], None)
+            .with("SetExtension", &[Param::Text, Param::Any], None)
+            .with("DeadLetter", &[Param::Text], None)
+    }
+
     pub fn list(&self) -> &[Function] {
         &self.list
     }

@@ -183,6 +183,7 @@ fn functions_of_the_host_can_be_declared() {
     assert_eq!(place.grl(&[&["check", "a.grl"][..], &declared].concat()).code, 0);
     let done = place.grl(&[&["run", "a.grl", "--facts", "f.json"][..], &declared].concat());
     assert_eq!((done.code, done.err.as_str()), (0, "A: Drop(\"small\")\nA: Tag(\"x\")\n"));
+    assert_eq!(place.grl(&["check", "a.grl", "--eventrunner"]).code, 0);
     for wrong in ["Drop", "Drop(", "Drop(word)", "Tag(any?, text)"] {
         assert_eq!(place.grl(&["check", "a.grl", "--function", wrong]).code, 2, "{wrong}");
     }

@@ -1,7 +1,7 @@
 //! What rules can do beside writing to `Event`.
 
 use er_event::event::HOP;
-use grl::{Functions, Host, Param, Time, Value};
+use grl::{Host, Time, Value};
 
 use crate::{CAUSE, CAUSE_SOURCE, DROPPED, EMITS_MAX, MARKS_MAX, MARK_CHARS_MAX, ROUTE, RULES, TAGS};
 
@@ -27,23 +27,13 @@ const NOT_EXTENSIONS: [&str; 18] = [
     "eremitter",
 ];
 
+// Places in `Functions::eventrunner`.
 const DROP: usize = 0;
 const ROUTE_TO: usize = 1;
 const EMIT: usize = 2;
 const TAG: usize = 3;
 const SET_EXTENSION: usize = 4;
 const DEAD_LETTER: usize = 5;
-
-/// The functions that rules may call beside the language's own, in the order of [`Actions::call`].
-pub fn functions() -> Functions {
-    Functions::new()
-        .with("Drop", &[Param::Text], None)
-        .with("Route", &[Param::Text], None)
-        .with("Emit", &[Param::Text, Param::Any], None)
-        .with("Tag", &[Param::Text], None)
-        .with("SetExtension", &[Param::Text, Param::Any], None)
-        .with("DeadLetter", &[Param::Text], None)
-}
 
 /// Where an event goes in the place of the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,6 @@ mod event;
 mod set;
 mod text;
 
-pub use actions::functions;
 pub use batch::{evaluate, Ruled, Stats};
 pub use event::{End, FalsePart, Reason, Rules, Verdict};
 pub use set::{compile, Compiled};

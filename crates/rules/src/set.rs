@@ -2,9 +2,7 @@
 
 use er_event::problem::Mistake;
 use er_tenant::rules::{Language, Texts, RULES_MAX};
-use grl::{Diagnostic, Error, Mode, RuleSet, Source};
-
-use crate::actions::functions;
+use grl::{Diagnostic, Error, Functions, Mode, RuleSet, Source};
 
 /// All texts of a version, compiled.
 #[derive(Debug)]
@@ -19,7 +17,7 @@ pub struct Compiled {
 pub fn compile(texts: &Texts) -> Result<Compiled, Vec<Mistake>> {
     let sources: Vec<Source<'_>> =
         texts.values().map(|text| Source { text: &text.text, json: text.language == Language::Json }).collect();
-    match grl::compile(&sources, &functions(), Mode::Check) {
+    match grl::compile(&sources, &Functions::eventrunner(), Mode::Check) {
         Ok(set) if set.len() > RULES_MAX => Err(vec![too_many(texts, &set)]),
         Ok(set) => Ok(Compiled { names: set.names().map(str::to_owned).collect(), bytes: set.to_bytes() }),
         Err(Error::Refused(diagnostics)) => Err(diagnostics.iter().map(|found| mistake(texts, found)).collect()),

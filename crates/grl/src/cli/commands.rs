@@ -39,7 +39,7 @@ impl Host for Terminal {
 pub(crate) fn check(files: &[PathBuf], host: HostOptions) -> Done {
     let files: Vec<RulesFile> = files.iter().map(|path| RulesFile::open(path)).collect::<Result<_, _>>()?;
     let sources: Vec<_> = files.iter().map(RulesFile::source).collect();
-    let found = grl::check(&sources, &Functions::of(host.functions));
+    let found = grl::check(&sources, &host.functions());
     for diagnostic in &found {
         if let Some(file) = files.get(diagnostic.source) {
             println!("{}", file.render(diagnostic));
@@ -99,7 +99,7 @@ pub(crate) fn run(path: &Path, given: RunOptions, matching: bool) -> Done {
     let facts = facts.facts();
     let facts: Vec<(&str, &str)> = facts.iter().map(|(name, text)| (name.as_ref(), *text)).collect();
     let options = options(&given, matching);
-    let mut host = Terminal { functions: Functions::of(given.host.functions) };
+    let mut host = Terminal { functions: given.host.functions() };
     match compiled(&file, &host.functions) {
         Err(mistakes) => {
             mistakes.iter().for_each(|mistake| eprintln!("{}", file.render(mistake)));
@@ -160,7 +160,7 @@ pub(crate) fn explain(path: &Path, given: RunOptions, json: bool) -> Done {
     let facts = facts.facts();
     let facts: Vec<(&str, &str)> = facts.iter().map(|(name, text)| (name.as_ref(), *text)).collect();
     let options = options(&given, false);
-    let mut host = Terminal { functions: Functions::of(given.host.functions) };
+    let mut host = Terminal { functions: given.host.functions() };
     let set = match compiled(&file, &host.functions) {
         Ok(set) => set,
         Err(mistakes) => {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use grl::Function;
+use grl::{Function, Functions};
 
 const ABOUT: &str = "GRL, the rule language of Grule: check, format, explain and run rules over JSON facts";
 
@@ -85,6 +85,19 @@ struct HostOptions {
     /// calls are shown and give nil
     #[arg(long = "function", value_name = "NAME(KINDS)", value_parser = input::function)]
     functions: Vec<Function>,
+    /// The actions of EventRunner's rules: Drop, Route, Emit, Tag, SetExtension, DeadLetter
+    #[arg(long)]
+    eventrunner: bool,
+}
+
+// === impl HostOptions ===
+
+impl HostOptions {
+    fn functions(self) -> Functions {
+        let mut all = if self.eventrunner { Functions::eventrunner().list().to_vec() } else { Vec::new() };
+        all.extend(self.functions);
+        Functions::of(all)
+    }
 }
 
 #[derive(Args)]
