@@ -12,11 +12,13 @@ use serde_json::Value;
 use crate::support::{now, on_its_own, send, shared, stored};
 
 /// Every arrow of the diagram: source, target, package, interfaces.
-const DIAGRAM: [(&str, &str, &str, &[&str]); 8] = [
+const DIAGRAM: [(&str, &str, &str, &[&str]); 10] = [
     ("eventrunner-ingest_http", "eventrunner-ingest", "eventrunner:platform", &["admission"]),
     ("eventrunner-ingest", "eventrunner-jetstream", "eventrunner:platform", &["kv", "raw-log"]),
     ("eventrunner-jetstream", "eventrunner-engine", "eventrunner:platform", &["processor"]),
     ("eventrunner-engine", "eventrunner-normalizer", "eventrunner:platform", &["normalizer"]),
+    ("eventrunner-engine", "eventrunner-rules", "eventrunner:platform", &["rules"]),
+    ("eventrunner-rules", "eventrunner-jetstream", "eventrunner:platform", &["kv"]),
     ("eventrunner-engine", "eventrunner-store", "eventrunner:platform", &["event-store"]),
     ("eventrunner-http", "eventrunner-api", "wasi:http", &["incoming-handler"]),
     ("eventrunner-api", "eventrunner-jetstream", "eventrunner:platform", &["kv", "tail"]),

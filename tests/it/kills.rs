@@ -7,12 +7,18 @@ use anyhow::{ensure, Context as _};
 use er_testkit::load::Shape;
 use er_testkit::{until, Component, Consumer, Load, Oracle, Part, Platform, Rng};
 
-use crate::support::{alone, event, now, post, EVENT};
+use crate::support::{alone, event, now, post, save_rules, send, stored, EVENT, LIVE_WITHIN};
 
 /// From a kill to a fresh event with the consumer, sent by a client that only does what 503 and Retry-After tell it to.
 const FRESH_WITHIN: Duration = Duration::from_secs(60);
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(60);
 const SETTLED_WITHIN: Duration = Duration::from_secs(90);
+
+/// Longer than it takes until a message's events are tried one by one.
+const OUTAGE: Duration = Duration::from_secs(12);
+
+/// What the tenant's rules leave on every event.
+const SEEN: &str = r#""ertags":"seen""#;
 
 fn kills() -> usize {
     std::env::var("ER_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(3)
@@ -43,7 +49,17 @@ impl Scene {
         // What breaks here is the platform, so that no number of attempts may be too many.
         let settings = [("attempts_max", "20"), ("backoff_ms", "100")];
         let consumer = platform.consumer(&tenant, Component::Recorder, &settings).await?;
-        let oracle = Arc::new(Oracle::new(tenant));
+        // No event may pass its tenant's rules by, whoever died in the midst of it.
+        save_rules(&tenant, "seen", r#"rule Seen { when true then Tag("seen"); }"#).await?;
+        let oracle = Arc::new(Oracle::new(tenant.clone()));
+        until("the rules to be live", LIVE_WITHIN, || async {
+            let id = now();
+            oracle.sending("/live", &id, "1");
+            send(&tenant, "/live", &id, "test.live", "1").await?;
+            oracle.acknowledged("/live", &id);
+            Ok(stored(&tenant, "/live", &id).await?.contains(SEEN).then_some(()))
+        })
+        .await?;
         Ok(Self { platform: Arc::clone(platform), oracle, consumer, rng: Rng::new(seed), probes: 0 })
     }
 
@@ -77,11 +93,15 @@ impl Scene {
         let (store, handled) = self.oracle.settled(&self.consumer.id, SETTLED_WITHIN).await?;
         let reads = self.oracle.point_reads(seed).await?;
         eprintln!("store: {store}\nconsumer: {handled}\npoint reads: {reads}");
+        let unseen = self.oracle.tenant.events("").await?;
+        let unseen: Vec<_> =
+            unseen.iter().filter(|event| !event.contains(SEEN) && !event.contains(r#""source":"/live""#)).collect();
+        ensure!(unseen.is_empty(), "{} events passed the rules by, such as {:?}", unseen.len(), unseen.first());
+        let dead = self.oracle.tenant.dead_letters().await?;
+        ensure!(dead.is_empty(), "{} dead letters, such as {:?}", dead.len(), dead.first());
         ensure!(store.is_clean() && store.repeated == 0, "the store: {store}");
         ensure!(handled.is_clean(), "the consumer: {handled}");
         ensure!(reads.is_clean(), "point reads: {reads}");
-        let dead = self.oracle.tenant.dead_letters().await?;
-        ensure!(dead.is_empty(), "{} dead letters, such as {:?}", dead.len(), dead.first());
         self.platform.retire(&self.consumer).await
     }
 }
@@ -108,6 +128,23 @@ fn nothing_acknowledged_is_lost_whichever_process_is_killed() -> anyhow::Result<
                 load.stats
             );
         }
+        scene.judge(load, seed).await
+    })
+}
+
+#[test]
+fn an_outage_of_the_store_makes_no_dead_letters() -> anyhow::Result<()> {
+    alone(|platform| async move {
+        let seed = Rng::seed("outage");
+        let mut scene = Scene::new(&platform, seed).await?;
+        scene.fresh().await.context("before the outage")?;
+        let load = scene.load(seed);
+        load.advance(100, FRESH_WITHIN).await?;
+        let began = Instant::now();
+        while began.elapsed() < OUTAGE {
+            platform.kill9(Part::Store).await?;
+        }
+        scene.fresh().await.context("after the outage")?;
         scene.judge(load, seed).await
     })
 }

@@ -1,41 +1,14 @@
 //! A tenant's rules: refused where they are wrong, live when they are saved, and true to one version an event.
 
-use std::time::Duration;
-
 use anyhow::{ensure, Context as _};
-use er_deploy::client::{Answer, Client};
 use er_testkit::{until, Component, Oracle, Tenant};
 use reqwest::Method;
 use serde_json::{json, Value};
 
-use crate::support::{accepted, event, now, post, refused, send, shared, stored, text, BATCH, STORED_WITHIN};
-
-/// A saved change is live within a second; a machine with much to do may take longer to show it.
-const LIVE_WITHIN: Duration = Duration::from_secs(10);
-
-/// Saves a rule text as curl does.
-async fn put(client: &Client, name: &str, grl: &str) -> anyhow::Result<Answer> {
-    let url = format!("{}/api/v1/rules/{name}", client.api);
-    let request = client.raw(Method::PUT, &url).bearer_auth(client.key());
-    Client::answer(request.header("content-type", "text/plain").body(grl.to_owned())).await
-}
-
-async fn saved(tenant: &Tenant, name: &str, grl: &str) -> anyhow::Result<u64> {
-    let answer = put(&tenant.client, name, grl).await?;
-    ensure!(answer.status.is_success(), "{} {}", answer.status, answer.body);
-    answer.json()["version"].as_u64().context("no version")
-}
-
-/// Sends events until one went through this version of the rules.
-async fn live(tenant: &Tenant, version: u64) -> anyhow::Result<()> {
-    until(&format!("version {version} to be live"), LIVE_WITHIN, || async {
-        let id = format!("live-{version}-{}", crate::support::now_us());
-        send(tenant, "/live", &id, "test.live", "1").await?;
-        let ran = text(&stored(tenant, "/live", &id).await?, "errules").unwrap_or_default();
-        Ok((ran.split(':').next() == Some(&version.to_string())).then_some(()))
-    })
-    .await
-}
+use crate::support::{
+    accepted, event, live, now, post, put_rules, refused, save_rules, send, shared, stored, text, BATCH, LIVE_WITHIN,
+    STORED_WITHIN,
+};
 
 async fn story(tenant: &Tenant, source: &str, id: &str) -> anyhow::Result<Value> {
     let path = format!("/api/v1/events/{}/{id}/story", er_testkit::tenant::encode(source));
@@ -52,7 +25,7 @@ fn a_wrong_rule_comes_back_with_the_place_of_every_mistake() -> anyhow::Result<(
         let tenant = platform.tenant("wrong").await?;
         let grl =
             "rule A {\n  when\n    Event.type == \n  then\n    Tag(\"x\");\n}\nrule B { when true then Tgg(\"y\"); }\n";
-        let answer = put(&tenant.client, "wrong", grl).await?;
+        let answer = put_rules(&tenant.client, "wrong", grl).await?;
         refused(&answer, 422, "unprocessable")?;
         let problem = answer.json();
         let errors = problem["errors"].as_array().context("no list of mistakes")?;
@@ -74,7 +47,7 @@ fn rules_tag_change_drop_route_emit_and_give_up_events() -> anyhow::Result<()> {
         let consumer = platform.consumer(&tenant, Component::Recorder, &[]).await?;
         let oracle = Oracle::new(tenant.clone());
         let since = now();
-        let version = saved(
+        let version = save_rules(
             &tenant,
             "all",
             r#"
@@ -132,7 +105,7 @@ fn a_consumer_of_a_route_gets_what_rules_send_there_and_nothing_else() -> anyhow
     shared(|platform| async move {
         let tenant = platform.tenant("routed").await?;
         let version =
-            saved(&tenant, "r", r#"rule R { when Event.type == "in" then Route("here"); Retract("R"); }"#).await?;
+            save_rules(&tenant, "r", r#"rule R { when Event.type == "in" then Route("here"); Retract("R"); }"#).await?;
         live(&tenant, version).await?;
         let consumer = platform.consumer(&tenant, Component::Recorder, &[("routes", "there,here")]).await?;
         let (oracle, since) = (Oracle::new(tenant.clone()), now());
@@ -166,7 +139,7 @@ fn every_event_of_a_batch_sees_one_version_while_rules_change() -> anyhow::Resul
                    rule B{n} {{ when true then Tag("b{n}"); Retract("B{n}"); }}"#
             )
         };
-        let first = saved(&tenant, "pair", &rules(0)).await?;
+        let first = save_rules(&tenant, "pair", &rules(0)).await?;
         live(&tenant, first).await?;
         let mut sent = Vec::new();
         for round in 1..=10_u64 {
@@ -174,7 +147,7 @@ fn every_event_of_a_batch_sees_one_version_while_rules_change() -> anyhow::Resul
             let events: Vec<String> = ids.iter().map(|id| event("/v", id, "t", "1")).collect();
             let answer = post(&tenant.client, BATCH, format!("[{}]", events.join(","))).await?;
             accepted(&answer, &ids.iter().map(String::as_str).collect::<Vec<_>>())?;
-            saved(&tenant, "pair", &rules(round)).await?;
+            save_rules(&tenant, "pair", &rules(round)).await?;
             sent.push(ids);
         }
         for ids in sent {
@@ -198,8 +171,8 @@ fn what_was_saved_can_be_read_taken_back_and_deleted() -> anyhow::Result<()> {
         let tenant = platform.tenant("history").await?;
         let one = r#"rule One { when true then Tag("one"); Retract("One"); }"#;
         let two = r#"rule Two { when true then Tag("two"); Retract("Two"); }"#;
-        let first = saved(&tenant, "text", one).await?;
-        let second = saved(&tenant, "text", two).await?;
+        let first = save_rules(&tenant, "text", one).await?;
+        let second = save_rules(&tenant, "text", two).await?;
         ensure!(second > first, "{first} {second}");
         ensure!(tenant.client.get("/api/v1/rules/text").await?.body == two, "not what was saved");
         let old = tenant.client.get(&format!("/api/v1/rules/text?version={first}")).await?;
@@ -252,11 +225,55 @@ fn rules_are_tried_without_being_saved() -> anyhow::Result<()> {
         // Against what is stored, with the rules that are saved.
         send(&tenant, "/s", "stored", "order", r#"{"total":500}"#).await?;
         stored(&tenant, "/s", "stored").await?;
-        saved(&tenant, "big", rules).await?;
+        save_rules(&tenant, "big", rules).await?;
         let tried = viewer.client.call(Method::POST, "/api/v1/rules:test", Some(&json!({ "last": 1 }))).await?.json();
         ensure!(tried["events"][0]["fired"] == json!(["Big"]), "{tried}");
         ensure!(text(&stored(&tenant, "/s", "stored").await?, "ertags").is_err(), "trying changed what is stored");
 
-        refused(&put(&viewer.client, "big", rules).await?, 403, "forbidden")
+        refused(&put_rules(&viewer.client, "big", rules).await?, 403, "forbidden")
+    })
+}
+
+#[test]
+fn rules_without_end_give_their_events_up_and_hold_no_neighbour_up() -> anyhow::Result<()> {
+    shared(|platform| async move {
+        let (tenant, neighbour) = (platform.tenant("endless").await?, platform.tenant("nextdoor").await?);
+        let version = save_rules(
+            &tenant,
+            "endless",
+            r#"
+            rule Circle { when Event.type == "circle" then Event.data.n = Event.data.n + 1; }
+            rule Growth { when Event.type == "growth" then Event.data.s = Event.data.s + Event.data.s; }
+            "#,
+        )
+        .await?;
+        live(&tenant, version).await?;
+        let ids: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+        let events: Vec<String> = ids
+            .iter()
+            .enumerate()
+            .map(|(n, id)| event("/s", id, ["circle", "growth", "fine"][n % 3], r#"{"n":0,"s":"grows"}"#))
+            .collect();
+        let answer = post(&tenant.client, BATCH, format!("[{}]", events.join(","))).await?;
+        accepted(&answer, &ids.iter().map(String::as_str).collect::<Vec<_>>())?;
+        send(&neighbour, "/s", "meanwhile", "t", "1").await?;
+        stored(&neighbour, "/s", "meanwhile").await?;
+        for (n, id) in ids.iter().enumerate() {
+            if n % 3 == 2 {
+                stored(&tenant, "/s", id).await?;
+            }
+        }
+        let dead = until("the dead letters", STORED_WITHIN, || async {
+            let dead = tenant.dead_letters().await?;
+            Ok((dead.len() >= 67).then_some(dead))
+        })
+        .await?;
+        ensure!(dead.len() == 67, "{} dead letters", dead.len());
+        for letter in dead {
+            let kind = letter["event"]["type"].as_str().unwrap_or_default();
+            let rule = if kind == "circle" { "rule Circle" } else { "rule Growth" };
+            ensure!(letter["reason"].as_str().is_some_and(|reason| reason.starts_with(rule)), "{letter}");
+        }
+        Ok(())
     })
 }

@@ -20,6 +20,8 @@ pub const BATCH: &str = "application/cloudevents-batch+json";
 
 /// From the 202 to the store, on a machine that does much else.
 pub const STORED_WITHIN: Duration = Duration::from_secs(30);
+/// A saved change of rules is live within a second; a machine with much to do may take longer to show it.
+pub const LIVE_WITHIN: Duration = Duration::from_secs(10);
 /// As many tests at once as a machine of two cores can bear.
 const BESIDE_EACH_OTHER: usize = 4;
 
@@ -176,6 +178,31 @@ pub fn member(event: &str, name: &str) -> anyhow::Result<Option<String>> {
 pub fn text(event: &str, name: &str) -> anyhow::Result<String> {
     let raw = member(event, name)?.with_context(|| format!("no `{name}` in {event}"))?;
     serde_json::from_str(&raw).with_context(|| format!("`{name}` is no string: {raw}"))
+}
+
+/// Saves a rule text as curl does.
+pub async fn put_rules(client: &Client, name: &str, grl: &str) -> anyhow::Result<Answer> {
+    let url = format!("{}/api/v1/rules/{name}", client.api);
+    let request = client.raw(reqwest::Method::PUT, &url).bearer_auth(client.key());
+    Client::answer(request.header("content-type", "text/plain").body(grl.to_owned())).await
+}
+
+/// Saves rules that are right; their version.
+pub async fn save_rules(tenant: &Tenant, name: &str, grl: &str) -> anyhow::Result<u64> {
+    let answer = put_rules(&tenant.client, name, grl).await?;
+    ensure!(answer.status.is_success(), "{} {}", answer.status, answer.body);
+    answer.json()["version"].as_u64().context("no version")
+}
+
+/// Sends events until one went through this version of the rules.
+pub async fn live(tenant: &Tenant, version: u64) -> anyhow::Result<()> {
+    until(&format!("version {version} to be live"), LIVE_WITHIN, || async {
+        let id = format!("live-{version}-{}", now_us());
+        send(tenant, "/live", &id, "test.live", "1").await?;
+        let ran = text(&stored(tenant, "/live", &id).await?, "errules").unwrap_or_default();
+        Ok((ran.split(':').next() == Some(&version.to_string())).then_some(()))
+    })
+    .await
 }
 
 pub fn now_us() -> i64 {

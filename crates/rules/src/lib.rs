@@ -42,6 +42,6 @@ pub const MARK_CHARS_MAX: usize = 64;
 /// Firings of one event's run.
 pub const CYCLES_MAX: u64 = 5_000;
 /// Instructions of one event's run: some tens of milliseconds.
-pub const STEPS_MAX: u64 = 1_000_000;
+pub const STEPS_MAX: u64 = 500_000;
 /// What one event's run may build anew.
 pub const BUILT_BYTES_MAX: usize = 8 << 20;

@@ -1,7 +1,7 @@
 //! The provider as the lattice sees it: configuration, links, health, shutdown.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -158,7 +158,6 @@ impl Jetstream {
         let engine: Arc<str> = target.into();
         self.worker(target, move |provider, stop| async move {
             let parts = provider.parts().await?;
-            let engine_ok_us = Arc::new(AtomicU64::new(0));
             let rules = parts.rules().await?;
             futures::future::join_all((0..parts.settings.shards).map(|index| {
                 Shard {
@@ -169,7 +168,6 @@ impl Jetstream {
                     timeout: settings.timeout,
                     rules: rules.clone(),
                     index,
-                    engine_ok_us: Arc::clone(&engine_ok_us),
                 }
                 .run(stop.clone())
             }))

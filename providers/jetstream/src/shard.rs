@@ -1,7 +1,6 @@
 //! One shard of `ER_RAW`: pull, hand to the engine, publish the outcome, acknowledge. In order per tenant.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,8 +30,12 @@ const PREFETCH: Prefetch = Prefetch { messages: 64, bytes: 2 << 20 };
 const ISOLATE_AFTER: u64 = 6;
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
-/// An engine that processed something within this time is alive, so that a failing event is the event's fault.
-const ALIVE_WITHIN_US: u64 = 60_000_000;
+/// How often an event must fail alone, with a probe that works after each, to be given up.
+const ATTEMPTS_ALONE: usize = 2;
+/// Raw JSON, so that it takes every step. It rests in the operators' tenant, which has no events of its own.
+const PROBE: &str = r#"[{"specversion":"1.0","id":"probe","source":"/raw","type":"io.eventrunner.raw","time":"1970-01-01T00:00:00Z","data":{}}]"#;
+/// The version of a rule set without rules.
+const NO_RULES: u64 = 0;
 
 /// Feeds one shard to the engine.
 #[derive(Clone)]
@@ -44,8 +47,6 @@ pub struct Shard {
     pub timeout: Duration,
     pub rules: Versions,
     pub index: u32,
-    /// When the engine last processed something, in microseconds; shared by all shards.
-    pub engine_ok_us: Arc<AtomicU64>,
 }
 
 // === impl Shard ===
@@ -139,9 +140,7 @@ impl Shard {
     async fn process(&self, tenant: &str, raw: &str) -> Result<Outcome, ComponentError> {
         // One version for the whole batch.
         let rules = self.rules.of(tenant);
-        let outcome = process(&self.caller, &self.engine, tenant, rules, raw, self.timeout).await?;
-        self.engine_ok_us.store(now_us(), Ordering::Relaxed);
-        Ok(outcome)
+        process(&self.caller, &self.engine, tenant, rules, raw, self.timeout).await
     }
 
     /// Publishes the outcome of a batch. `unchanged`: the batch itself, and how many events it holds.
@@ -218,44 +217,63 @@ impl Shard {
     async fn isolate(&self, tenant: &str, group: &Group, id: &str, received_us: u64) -> Result<(), String> {
         let batch = group.batch().map_err(|e| e.to_string())?;
         let events = split(text(&batch)?).map_err(|e| e.to_string())?;
-        let mut broken = Vec::new();
+        let mut dead = Vec::new();
         for (index, event) in events.iter().enumerate() {
             let alone = format!("[{event}]");
-            match self.process(tenant, &alone).await {
+            match self.try_alone(tenant, &alone).await? {
                 Ok(outcome) => {
                     let unchanged = || (Payload::pack(alone.clone()), 1);
                     self.publish(tenant, unchanged, outcome, &format!("{id}-{index}"), received_us).await?;
                 }
+                Err(reason) => dead.push(given_up(tenant, received_us, event, reason)),
+            }
+        }
+        publish_all(&self.js, dead).await.map_err(|e| e.to_string())
+    }
+
+    /// The event's outcome, or why it is the event's own fault that it has none: between two calls that work, its
+    /// own does not. A component traps in the same way where something that it calls is away, and no event may be
+    /// given up for that: the outer error says to come back later.
+    async fn try_alone(&self, tenant: &str, alone: &str) -> Result<Result<Outcome, String>, String> {
+        let mut last = None;
+        for _ in 0..ATTEMPTS_ALONE {
+            match self.process(tenant, alone).await {
+                Ok(outcome) => return Ok(Ok(outcome)),
                 Err(
                     error @ (ComponentError::Refused { transient: true, .. }
                     | ComponentError::Call(CallError::NoResponders { .. } | CallError::Lattice(_))),
                 ) => return Err(error.to_string()),
-                Err(error) => broken.push((*event, error.to_string())),
+                Err(error) => last = Some(error.to_string()),
             }
+            self.probe().await?;
         }
-        let alive = now_us().saturating_sub(self.engine_ok_us.load(Ordering::Relaxed)) < ALIVE_WITHIN_US;
-        if !broken.is_empty() && !alive {
-            return Err(format!("the engine has not processed anything for a while: {}", broken[0].1));
-        }
-        let dead = broken
-            .into_iter()
-            .map(|(event, reason)| {
-                dead_letter(
-                    tenant,
-                    received_us,
-                    &DeadLetter {
-                        stage: "engine".into(),
-                        reason,
-                        attempts: u32::try_from(ISOLATE_AFTER).unwrap_or(u32::MAX),
-                        consumer: None,
-                        time_us: i64::try_from(now_us()).unwrap_or(i64::MAX),
-                        event: event.to_string(),
-                    },
-                )
-            })
-            .collect();
-        publish_all(&self.js, dead).await.map_err(|e| e.to_string())
+        Ok(Err(last.unwrap_or_default()))
     }
+
+    /// Whether an event that breaks nothing gets through every step behind the engine: normalizer, rules, store.
+    async fn probe(&self) -> Result<(), String> {
+        match process(&self.caller, &self.engine, er_tenant::OPERATOR, Some(NO_RULES), PROBE, self.timeout).await {
+            Ok(outcome) if outcome.dead == "[]" => Ok(()),
+            Ok(outcome) => Err(format!("the engine works on nothing at the moment: {}", outcome.dead)),
+            Err(error) => Err(format!("the engine works on nothing at the moment: {error}")),
+        }
+    }
+}
+
+/// The dead letter of an event that breaks the engine.
+fn given_up(tenant: &str, received_us: u64, event: &str, reason: String) -> Outgoing {
+    dead_letter(
+        tenant,
+        received_us,
+        &DeadLetter {
+            stage: "engine".into(),
+            reason,
+            attempts: u32::try_from(ISOLATE_AFTER).unwrap_or(u32::MAX),
+            consumer: None,
+            time_us: i64::try_from(now_us()).unwrap_or(i64::MAX),
+            event: event.to_string(),
+        },
+    )
 }
 
 fn text(batch: &[u8]) -> Result<&str, String> {
@@ -270,6 +288,15 @@ fn backoff(delivered: u64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_probe_takes_every_step_and_passes() {
+        let event = split(PROBE).unwrap()[0];
+        assert_eq!(er_event::EventRef::parse(event).unwrap().event_type, er_event::RAW_TYPE);
+        let mappings = er_event::normalize::Mappings::builtin();
+        let done = er_event::normalize::normalize(&mappings, er_tenant::OPERATOR, PROBE).unwrap();
+        assert!(done.rejected.is_empty(), "{:?}", done.rejected);
+    }
 
     #[test]
     fn backs_off_exponentially_up_to_a_ceiling() {
