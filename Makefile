@@ -1,6 +1,6 @@
 # Each target is a script: read it there, or run it directly.
 .DEFAULT_GOAL := help
-.PHONY: help setup build up down demo test lint bench wash clean
+.PHONY: help setup build up down demo test lint bench mutants wash clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ lint: ## Check format, lints, dependency policy and scripts
 
 bench: ## Measure rates and where each microsecond goes
 	@scripts/bench
+
+mutants: ## Break the rule engine in many small ways and count how often its tests notice (half an hour)
+	@scripts/mutants
 
 wash: ## Build wasmCloud's own command line (16 minutes, once)
 	@scripts/setup wash
