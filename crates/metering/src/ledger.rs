@@ -4,6 +4,10 @@
 //! whoever has the clock ([`Ledger::retire`]), never by a record, or one record from the future would shut out all
 //! others. A record below the floor can't be told from one that was counted, so it is not counted here: it comes back
 //! as [`Merge::Late`], and the analytics, which know every key for good, have it.
+//!
+//! Two records of one id that say different things (a batch that was handled again, a minute later) are a bug of
+//! whoever wrote them, but the sums must not depend on which came first. The one of the earlier minute counts, and of
+//! the same minute the smaller one: in the tenant's favour. Whoever adds up records elsewhere does the same.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -26,7 +30,7 @@ pub enum Merge {
     Counted,
     /// The same record was counted before.
     Duplicate,
-    /// Another record with the same id was counted before. It stays; whoever made the two has a bug to find.
+    /// Another record with the same id was counted before. One of them counts, whichever came first.
     Conflict,
     /// Its minute was retired.
     Late,
@@ -48,8 +52,8 @@ struct Account {
     minutes: BTreeMap<Time, Quantities>,
 }
 
-/// A record without its names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A record without its names. Of two, the lesser counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Seen {
     minute: Time,
     used: Quantities,
@@ -71,17 +75,29 @@ impl Ledger {
     /// After an error everything is as before.
     pub fn merge(&mut self, record: &Record) -> Result<Merge> {
         let seen = Seen { minute: record.minute, used: record.used };
-        if let Some(before) = self.tenants.get(&record.tenant).and_then(|account| account.seen.get(&record.id)) {
-            return Ok(if *before == seen { Merge::Duplicate } else { Merge::Conflict });
+        let floor = self.floor;
+        let account = self.tenants.get_mut(&record.tenant);
+        if let Some((account, before)) = account.and_then(|account| {
+            let before = account.seen.get(&record.id).copied()?;
+            Some((account, before))
+        }) {
+            if before == seen {
+                return Ok(Merge::Duplicate);
+            }
+            // What was retired in the lesser's minute is out of reach: the one that was counted stays.
+            if seen < before && seen.minute >= floor {
+                account.replace(&record.id, before, seen)?;
+            }
+            return Ok(Merge::Conflict);
         }
-        if record.minute < self.floor {
+        if record.minute < floor {
             return Ok(Merge::Late);
         }
         if self.records >= self.records_max {
             return Err(Error::LedgerFull);
         }
         let account = self.tenants.entry(record.tenant.clone()).or_default();
-        let sum = account.minutes.get(&record.minute).copied().unwrap_or_default().plus(&record.used)?;
+        let sum = account.sum(record.minute).plus(&record.used)?;
         account.minutes.insert(record.minute, sum);
         account.seen.insert(record.id.clone(), seen);
         self.records = self.records.saturating_add(1);
@@ -138,6 +154,24 @@ impl Ledger {
     }
 }
 
+// === impl Account ===
+
+impl Account {
+    fn sum(&self, minute: Time) -> Quantities {
+        self.minutes.get(&minute).copied().unwrap_or_default()
+    }
+
+    /// Takes one record's counts out and puts another's in.
+    fn replace(&mut self, id: &str, old: Seen, new: Seen) -> Result<()> {
+        let without = self.sum(old.minute).minus(&old.used);
+        let with = if old.minute == new.minute { without } else { self.sum(new.minute) }.plus(&new.used)?;
+        self.minutes.insert(old.minute, without);
+        self.minutes.insert(new.minute, with);
+        self.seen.insert(id.to_owned(), new);
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,10 +196,27 @@ mod tests {
         assert_eq!(ledger.merge(&record("a", 1, 5)), Ok(Merge::Counted));
         assert_eq!(ledger.merge(&record("a", 1, 5)), Ok(Merge::Duplicate));
         assert_eq!(ledger.merge(&record("a", 1, 6)), Ok(Merge::Conflict), "the same id says something else");
-        assert_eq!(ledger.merge(&record("a", 2, 5)), Ok(Merge::Conflict), "in another minute too");
+        assert_eq!(ledger.merge(&record("a", 2, 4)), Ok(Merge::Conflict), "in another minute too");
         assert_eq!(ledger.merge(&Record { tenant: "other".into(), ..record("a", 1, 5) }), Ok(Merge::Counted));
         assert_eq!((total(&ledger), ledger.records()), (5, 2));
         assert_eq!(ledger.tenants().collect::<Vec<_>>(), ["acme", "other"]);
+    }
+
+    #[test]
+    fn of_two_records_with_one_id_the_earlier_then_the_smaller_counts() {
+        let rivals = [record("a", 2, 1), record("a", 1, 9), record("a", 1, 7), record("a", 3, 4)];
+        for first in 0..rivals.len() {
+            let mut ledger = Ledger::new(at(0));
+            for place in 0..rivals.len() {
+                let _ = ledger.merge(&rivals[(first + place) % rivals.len()]).unwrap();
+            }
+            assert_eq!((total(&ledger), ledger.records(), ledger.retire(at(2)).len()), (7, 1, 1));
+        }
+        let mut ledger = Ledger::new(at(0));
+        let _ = ledger.merge(&record("a", 3, 4)).unwrap();
+        let _ = ledger.retire(at(2));
+        assert_eq!(ledger.merge(&record("a", 1, 9)), Ok(Merge::Conflict));
+        assert_eq!(total(&ledger), 4, "the earlier minute is shut");
     }
 
     #[test]

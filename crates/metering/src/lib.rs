@@ -4,6 +4,30 @@
 //! [`Record`]s come from the path, one a batch. A [`Ledger`] or the analytics add them up to [`Usage`]. A
 //! [`Subscription`] says which [`Plan`] held when. [`draft`] makes an [`Invoice`] of the three, [`verify`] proves it, and
 //! [`render`] shows it. Everything is computed from what is given: twice the same input is twice the same bytes.
+//!
+//! ```
+//! use er_metering::{draft, verify, Ledger, Period, Plan, Record, Subscription};
+//!
+//! let march = Period::month("2026-03")?;
+//! let plan = Plan::from_json(
+//!     r#"{"name": "Team", "currency": "USD", "charges": [
+//!         {"meter": "events_in", "free": 1000, "price": {"per_unit": {"amount": "0.40", "per": 1000000}}}]}"#,
+//! )?;
+//! let subscription = Subscription::new(march.from(), plan)?;
+//!
+//! let mut ledger = Ledger::new(march.from());
+//! let line = r#"{"id":"ingest.1","tenant":"acme","minute":"2026-03-07T12:00:00Z","used":{"events_in":5001000}}"#;
+//! for record in Record::parse_lines(&format!("{line}\n{line}"))? {
+//!     let _ = ledger.merge(&record)?; // Counted, then Duplicate
+//! }
+//!
+//! let usage = ledger.usage("acme", march)?;
+//! let mut invoice = draft(&subscription, &usage, march, &[])?;
+//! invoice.issue(march.to())?;
+//! assert_eq!((invoice.id.as_str(), invoice.total().to_string().as_str()), ("acme-2026-03-1", "2.00 USD"));
+//! assert!(verify(&invoice, &subscription, &usage, &[])?.is_empty());
+//! # Ok::<(), er_metering::Error>(())
+//! ```
 
 // A float is no money, and in a release build `+` wraps: neither gets in here.
 #![cfg_attr(

@@ -21,6 +21,8 @@ pub const PLAN_BYTES_MAX: usize = 64 * 1024;
 pub const SUBSCRIPTION_CHANGES_MAX: usize = 1024;
 /// Months that [`crate::close_due`] names at once; whoever has closed them asks again.
 pub const PERIODS_DUE_MAX: usize = 24;
+/// How long after a month's end it is closed: what comes until then is usage, and not a correction.
+pub const CLOSE_GRACE_US: u64 = 3_600_000_000;
 /// Digits after the point of a price: it is kept in billionths of the currency's major unit.
 pub const PRICE_DIGITS_MAX: usize = 9;
 /// Rows of one report.

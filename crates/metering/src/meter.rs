@@ -31,7 +31,7 @@ pub enum Meter {
 }
 
 /// A count for each meter. What is not counted is zero.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Quantities([u64; Meter::COUNT]);
 
 // === impl Meter ===
@@ -118,6 +118,14 @@ impl Quantities {
             *slot = sum(*slot, more)?;
         }
         Ok(self)
+    }
+
+    /// What is left; never below zero.
+    pub(crate) fn minus(mut self, other: &Self) -> Self {
+        for (slot, less) in self.0.iter_mut().zip(other.0) {
+            *slot = slot.saturating_sub(less);
+        }
+        self
     }
 
     pub fn is_zero(&self) -> bool {

@@ -10,9 +10,10 @@ use crate::{Error, Period, Result, Subscription, Usage};
 ///
 /// `history` is what there is of the tenant's invoices, in any order. Each month before `period` that has an issued
 /// invoice in it is rated again, and where what is due now differs from what was charged, corrections included, the
-/// difference is a line. So late usage is charged once, by the first invoice after it came. A history may leave out its
-/// oldest months, which are final then; it may not leave out a month between. `usage` must cover every month that is
-/// rated, and says so where it does not: a gap is no refund.
+/// difference is a line. So late usage is charged once, by the first invoice after it came. A month whose invoice is
+/// void is due nothing, so corrections of it that stand are taken back. A history may leave out its oldest months,
+/// which are final then; it may not leave out a month between. `usage` must cover every month that is rated, and an
+/// error says where it does not: a gap is no refund.
 pub fn draft(subscription: &Subscription, usage: &Usage, period: Period, history: &[Invoice]) -> Result<Invoice> {
     let tenant = usage.tenant();
     if !period.is_month() {
@@ -45,11 +46,27 @@ pub fn draft(subscription: &Subscription, usage: &Usage, period: Period, history
     // whole, so those corrections are taken back here.
     let mut corrected = Sheet::charged(period, standing.values().copied())?;
     let mut corrections = Sheet::default().corrections(&corrected, &id, period)?;
-    for (past, invoice) in standing.range(..period) {
+    for (past, invoice) in newest(history).range(..period) {
+        let due = match invoice.stands() {
+            true => Sheet::due(subscription, usage, *past)?,
+            false => Sheet::default(),
+        };
         corrected = Sheet::charged(*past, standing.values().copied())?;
-        corrections.extend(Sheet::due(subscription, usage, *past)?.corrections(&corrected, &invoice.id, *past)?);
+        corrections.extend(due.corrections(&corrected, &invoice.id, *past)?);
     }
     let lines: Vec<_> = due.lines().chain(corrections).collect();
     let total_minor = lines.iter().try_fold(0, |sum, line| plus(sum, line.amount_minor))?;
     Ok(Invoice { id, tenant: tenant.to_owned(), period, sequence, currency, state: State::Draft, lines, total_minor })
+}
+
+/// Of each month, the invoice that was issued last. Drafts are nothing yet.
+pub(super) fn newest(invoices: &[Invoice]) -> BTreeMap<Period, &Invoice> {
+    let mut newest: BTreeMap<Period, &Invoice> = BTreeMap::new();
+    for invoice in invoices.iter().filter(|invoice| invoice.state != State::Draft) {
+        let known = newest.entry(invoice.period).or_insert(invoice);
+        if known.sequence < invoice.sequence {
+            *known = invoice;
+        }
+    }
+    newest
 }

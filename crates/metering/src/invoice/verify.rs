@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::draft::newest;
 use super::sheet::{plus, Sheet};
 use super::{Invoice, Kind};
 use crate::{Band, Error, Meter, Period, Result, Subscription, Usage};
@@ -24,7 +25,8 @@ pub struct Difference {
 
 /// Computes again what `invoice` says, of its month and of every month it corrects, from `usage`: once from that of
 /// the analytics, once from that of the stream. Corrections of its month on invoices of `others` count as charged, so
-/// late usage is a difference only until it is corrected. Nothing found is proof.
+/// late usage is a difference only until it is corrected. A month whose invoice is void is due nothing. Nothing found
+/// is proof.
 pub fn verify(
     invoice: &Invoice,
     subscription: &Subscription,
@@ -43,13 +45,17 @@ pub fn verify(
         others.iter().filter(|other| other.stands() && other.period != invoice.period).chain([invoice]).collect();
     let corrected = invoice.lines.iter().filter_map(|line| line.corrects.as_ref().map(|corrects| corrects.period));
     let months: BTreeSet<Period> = corrected.chain([invoice.period]).collect();
+    let known = newest(others);
     let mut found = Vec::new();
     for month in months {
-        if !standing.iter().any(|standing| standing.period == month) {
+        let due = if standing.iter().any(|standing| standing.period == month) {
+            Sheet::due(subscription, usage, month)?
+        } else if known.contains_key(&month) {
+            Sheet::default()
+        } else {
             return Err(Error::Missing { id: invoice.id.clone(), period: month });
-        }
-        let (due, charged) =
-            (Sheet::due(subscription, usage, month)?, Sheet::charged(month, standing.iter().copied())?);
+        };
+        let charged = Sheet::charged(month, standing.iter().copied())?;
         for (key, due, charged) in due.against(&charged) {
             let numbers = [
                 ("quantity", due.quantity, charged.quantity),

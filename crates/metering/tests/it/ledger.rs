@@ -85,6 +85,28 @@ proptest! {
     }
 
     #[test]
+    fn of_records_with_one_id_the_same_one_counts_in_any_order(
+        rivals in prop::collection::vec((0..4_usize, 0..MINUTES, (0..Meter::COUNT, 1..5_u64)), 1..40),
+    ) {
+        let records: Vec<Record> = rivals.iter().map(|(id, minute, used)| record(id * 2, 0, *minute, &[*used])).collect();
+        let mut forth = Ledger::new(base());
+        let mut back = forth.clone();
+        for (one, other) in records.iter().zip(records.iter().rev()) {
+            let _ = (forth.merge(one).unwrap(), back.merge(other).unwrap());
+        }
+        let mut counting: BTreeMap<&str, &Record> = BTreeMap::new();
+        for record in &records {
+            let rival = counting.entry(&record.id).or_insert(record);
+            if (record.minute, record.used) < (rival.minute, rival.used) {
+                *rival = record;
+            }
+        }
+        let counting: Vec<Record> = counting.into_values().cloned().collect();
+        prop_assert_eq!(sums(&forth), oracle(&counting));
+        prop_assert_eq!(sums(&back), oracle(&counting));
+    }
+
+    #[test]
     fn what_is_retired_and_what_is_left_is_all_that_was_counted(
         (_, arrivals) in arrivals(),
         floors in prop::collection::vec(0..MINUTES, 4),

@@ -9,4 +9,5 @@ mod golden;
 mod invoices;
 mod kit;
 mod ledger;
+mod limits;
 mod rating;
