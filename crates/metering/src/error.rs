@@ -1,4 +1,4 @@
-//! What can go wrong. Nothing here is mended by trying again with the same input.
+//! What can go wrong. Trying again with the same input mends nothing, except that a full ledger can be made room in.
 
 use crate::plan::Fault;
 use crate::time::Period;

@@ -237,7 +237,8 @@ mod tests {
     #[test]
     fn a_full_ledger_and_a_sum_too_great_change_nothing() {
         let mut ledger = Ledger::with_records_max(at(0), 2);
-        let _ = ledger.merge(&record("a", 1, QUANTITY_MAX)).unwrap();
+        let most = Record { used: Quantities::of(Meter::EventsIn, QUANTITY_MAX).unwrap(), ..record("a", 1, 1) };
+        let _ = ledger.merge(&most).unwrap();
         assert_eq!(ledger.merge(&record("b", 1, 1)), Err(Error::Overflow("a count")));
         assert_eq!(ledger.merge(&record("b", 2, 1)), Ok(Merge::Counted), "it was not remembered");
         assert_eq!(ledger.merge(&record("c", 2, 1)), Err(Error::LedgerFull));

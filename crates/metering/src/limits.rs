@@ -4,9 +4,12 @@
 pub const BATCH_ID_BYTES_MAX: usize = 256;
 /// A record as a line.
 pub const RECORD_BYTES_MAX: usize = 2048;
-/// What one record says of one meter, and any sum of it: what a signed number of 64 bits holds, so that differences
-/// fit too. In bytes 9 exabytes; in MiB·µs 3,400 GiB held for a whole month.
+/// Any sum of a meter: what a signed number of 64 bits holds, so that differences
+/// fit too. In bytes 9 exabytes; in MiB·µs 3,300 GiB held for a whole month.
 pub const QUANTITY_MAX: u64 = i64::MAX as u64;
+/// What one record says of one meter: a petabyte, or three hours in 100 GiB. More is a fault of whoever wrote it, and would
+/// be money.
+pub const RECORD_QUANTITY_MAX: u64 = 1 << 50;
 /// Records a ledger remembers to know them again.
 pub const LEDGER_RECORDS_MAX: usize = 1 << 18;
 /// A plan's name.

@@ -3,11 +3,12 @@
 use er_event::keys::valid_tenant;
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{BATCH_ID_BYTES_MAX, RECORD_BYTES_MAX};
+use crate::limits::{BATCH_ID_BYTES_MAX, RECORD_BYTES_MAX, RECORD_QUANTITY_MAX};
 use crate::{Error, Meter, Quantities, Result, Time, Window};
 
-/// One line of JSON. A tenant's records with the same batch id are one record, however often it comes, so the id
-/// must be the batch's own (the step's name and the stream sequence, say) and survive a redelivery.
+/// One line of JSON. A tenant's records with the same batch id are one record, however often it comes. So the id names
+/// the piece of work that is counted, and nothing that is new each time: the step and the batch's stream sequence, and
+/// where every attempt counts (deliveries), the number of the attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
@@ -66,6 +67,9 @@ impl Record {
         if self.used.is_zero() {
             return Err("used: nothing; leave the record out".into());
         }
+        if let Some((meter, quantity)) = self.used.iter().find(|(_, quantity)| *quantity > RECORD_QUANTITY_MAX) {
+            return Err(format!("used.{meter}: {quantity} in one batch; at most {RECORD_QUANTITY_MAX}"));
+        }
         Ok(self)
     }
 }
@@ -99,6 +103,9 @@ mod tests {
             let error = Record::parse_lines(&format!("{LINE}\n{}", LINE.replace(from, to))).unwrap_err().to_string();
             assert!(error.starts_with("line 2: ") && error.contains(says), "{error}");
         }
+        let most = |quantity: u64| Record::parse_lines(&LINE.replace("1800", &quantity.to_string()));
+        assert!(most(RECORD_QUANTITY_MAX).is_ok());
+        assert!(most(RECORD_QUANTITY_MAX + 1).unwrap_err().to_string().contains("used.bytes_in"));
         let id = |bytes: usize| Record::parse_lines(&LINE.replace("ingest.7", &"x".repeat(bytes)));
         assert!(id(BATCH_ID_BYTES_MAX).is_ok() && id(BATCH_ID_BYTES_MAX + 1).is_err());
         assert!(id(RECORD_BYTES_MAX).unwrap_err().to_string().contains("2048 bytes"));

@@ -147,7 +147,9 @@ mod tests {
         let late = Time::parse("2026-03-20T00:00:00.5Z").unwrap();
         assert!(subscription.change(late, plan("b", "USD"), at("03-10T00:00")).is_err());
         assert_eq!(subscription, before);
-        subscription.change(at("03-20T00:00"), plan("b", "USD"), at("03-10T00:00")).unwrap();
+        subscription.change(at("03-20T00:00"), plan("b", "USD"), at("03-20T00:00")).unwrap();
+        subscription.change(at("03-20T00:00"), plan("d", "USD"), at("03-10T00:00")).unwrap();
+        assert_eq!((subscription.changes().len(), subscription.plan_at(at("03-20T00:00")).unwrap().name()), (2, "d"));
         subscription.change(at("03-15T00:00"), plan("c", "USD"), at("03-10T00:00")).unwrap();
         let both = ["a 2026-03-01T00:00:00Z to 2026-03-15T00:00:00Z", "c 2026-03-15T00:00:00Z to 2026-04-01T00:00:00Z"];
         assert_eq!(parts(&subscription), both);

@@ -105,14 +105,14 @@ mod tests {
     #[test]
     fn fields_are_quoted_where_they_must_be_and_never_formulas() {
         let mut csv = Csv { text: String::new(), fields: 0 };
-        for field in ["", "plain", "a,b", "say \"x\"", "a\r\nb", "=1+1", "-2", "@x", "=a,\"b\"", "\t=1"] {
+        for field in ["", "plain", "a,b", "say \"x\"", "a\r\nb", "=1+1", "-2", "@x", "=a,\"b\"", "\t=1", "＝1"] {
             csv.text(field);
         }
         csv.number("-2");
         csv.end();
         assert_eq!(
             csv.text,
-            ",plain,\"a,b\",\"say \"\"x\"\"\",\"a\r\nb\",'=1+1,'-2,'@x,\"'=a,\"\"b\"\"\",'\t=1,-2\r\n"
+            ",plain,\"a,b\",\"say \"\"x\"\"\",\"a\r\nb\",'=1+1,'-2,'@x,\"'=a,\"\"b\"\"\",'\t=1,'＝1,-2\r\n"
         );
     }
 }

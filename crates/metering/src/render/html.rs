@@ -13,8 +13,8 @@ pub fn invoice_html(invoice: &Invoice) -> String {
     ];
     match invoice.state() {
         State::Draft => {}
-        State::Issued { issued } => facts.push(("Issued", moment(issued))),
-        State::Void { issued, voided } => facts.extend([("Issued", moment(issued)), ("Voided", moment(voided))]),
+        State::Issued { issued } => facts.push(("Issued", utc(issued))),
+        State::Void { issued, voided } => facts.extend([("Issued", utc(issued)), ("Voided", utc(voided))]),
     }
     facts.push(("Total", money(invoice, invoice.total_minor)));
     let mut body = list(&facts);
@@ -42,7 +42,13 @@ pub fn invoice_html(invoice: &Invoice) -> String {
         body,
         "</tbody>\n<tfoot><tr><th scope=\"row\" colspan=\"5\">Total</th><td class=\"number\">{total}</td></tr></tfoot>\n</table></div>\n"
     );
-    page(&format!("Invoice {}", invoice.id), &body)
+    // On paper nobody must take for owed what is not.
+    let state = match invoice.state() {
+        State::Issued { .. } => "",
+        State::Draft => " (draft)",
+        State::Void { .. } => " (void)",
+    };
+    page(&format!("Invoice {}{state}", invoice.id), &body)
 }
 
 pub fn report_html(report: &Report) -> String {
@@ -128,4 +134,8 @@ fn moment(time: Time) -> String {
     } else {
         text.replacen('T', " ", 1).trim_end_matches('Z').to_owned()
     }
+}
+
+fn utc(time: Time) -> String {
+    format!("{} UTC", moment(time))
 }

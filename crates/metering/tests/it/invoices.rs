@@ -257,6 +257,8 @@ proptest! {
             arrivals.iter().filter(|arrival| arrival.0 + arrival.4 == now).for_each(|arrival| add(&mut known, *arrival));
             let invoice = issued(&team, &known, label, &history);
             prop_assert_eq!(verify(&invoice, &team, &known, &history).unwrap(), vec![]);
+            let backwards: Vec<Invoice> = history.iter().rev().cloned().collect();
+            prop_assert_eq!(issued(&team, &known, label, &backwards).to_json(), invoice.to_json());
             history.push(invoice);
             if voids[now] > 0 {
                 let place = now / 2;

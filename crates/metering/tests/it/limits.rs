@@ -2,6 +2,9 @@
 
 use er_metering::limits::{PLAN_CHARGES_MAX, PLAN_NAME_CHARS_MAX, PLAN_TIERS_MAX, SUBSCRIPTION_CHANGES_MAX};
 use er_metering::{Plan, Subscription};
+use proptest::prelude::*;
+
+use crate::kit::read;
 
 fn tiers(count: usize) -> String {
     let mut tiers: Vec<String> = (1..count).map(|up_to| format!(r#"{{"up_to":{up_to},"amount":"1"}}"#)).collect();
@@ -34,4 +37,19 @@ fn a_subscription_has_so_many_plans() {
     };
     assert_eq!(changes(SUBSCRIPTION_CHANGES_MAX).unwrap().changes().len(), SUBSCRIPTION_CHANGES_MAX);
     assert!(changes(SUBSCRIPTION_CHANGES_MAX + 1).unwrap_err().to_string().contains("more than 1024"));
+}
+
+proptest! {
+    #[test]
+    fn a_plan_with_anything_in_it_is_refused_or_good_and_never_a_panic(
+        place: prop::sample::Index, length in 0..12_usize, put in "[-0-9.{}\",:\\[\\]a-z]{0,12}",
+    ) {
+        let good = read("tests/data/subscription.json");
+        let from = place.index(good.len() - length);
+        let text = format!("{}{put}{}", &good[..from], &good[from + length..]);
+        if let Ok(subscription) = serde_json::from_str::<Subscription>(&text) {
+            let again = serde_json::to_string(&subscription).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Subscription>(&again).unwrap(), subscription);
+        }
+    }
 }
