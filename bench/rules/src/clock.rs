@@ -111,7 +111,7 @@ mod tests {
         let pace = Pace { warm_up: Duration::from_millis(1), run: Duration::from_millis(5), runs: 3 };
         let mut sum = 0_u64;
         let middle = pace.measure(|| {
-            sum = std::hint::black_box((0..1_000_u64).fold(sum, u64::wrapping_add));
+            sum = (0..1_000_u64).fold(sum, |sum, each| sum.wrapping_add(std::hint::black_box(each)));
             Ok(())
         });
         let median = middle.unwrap().median;

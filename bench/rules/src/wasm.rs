@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::{anyhow, Context as _};
-use er_rules::pack;
 use er_tenant::rules::{set_path, RULES_BUCKET};
 use serde::Deserialize;
 use tokio::runtime::Runtime;
@@ -95,6 +94,8 @@ impl Guest {
     }
 
     /// One call: a new instance, which fetches and opens the set, and runs the batch.
+    ///
+    /// `set`: packed, as the bucket holds it. Copied for each call, since a reply that holds it is made each time.
     pub fn call(&self, set: &str, batch: &String) -> anyhow::Result<Ruled> {
         let host = Host { wasi: WasiCtx::builder().build(), table: ResourceTable::new(), set: set.to_owned() };
         let mut store = Store::new(&self.engine, host);
@@ -110,11 +111,6 @@ impl Guest {
     pub fn stats(&self, set: &str, batch: &String) -> anyhow::Result<Stats> {
         Ok(serde_json::from_str(&self.call(set, batch)?.stats)?)
     }
-}
-
-/// A compiled set as the bucket holds it.
-pub fn stored(compiled: &[u8]) -> String {
-    pack(compiled)
 }
 
 // === impl Host ===
