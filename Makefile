@@ -1,9 +1,9 @@
 # Each target is a script: read it there, or run it directly.
 .DEFAULT_GOAL := help
-.PHONY: help setup build up down demo test lint bench mutants wash clean
+.PHONY: help setup build up down demo test lint bench bench-rules mutants wash clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Bring in what this machine lacks (into ~/.cache/eventrunner, nothing system-wide)
 	@scripts/setup
@@ -31,6 +31,8 @@ lint: ## Check format, lints, dependency policy and scripts
 bench: ## Measure rates and where each microsecond goes
 	@scripts/bench
 
+bench-rules: ## Measure the rule engine beside its peers
+	@scripts/bench-rules
 mutants: ## Break the rule engine in many small ways and count how often its tests notice (half an hour)
 	@scripts/mutants
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use er_event::admit::check_ruled;
 use er_event::event::{hash64, with_members, EventRef, HOP};
 use er_event::json::write_string;
-use er_event::limits::HOPS_MAX;
+use er_event::limits::{EVENT_BYTES_MAX, HOPS_MAX};
 use grl::{Error, Limits, Options, Outcome, RuleSet, Scratch};
 use serde::Serialize;
 
@@ -155,7 +155,13 @@ fn finish<'e>(
     let members: Vec<(&str, &str)> = marks.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let changed = outcome.facts.first().map_or(event, |(_, text)| text);
     let after = with_members(changed, &members);
-    check(event, &after)?;
+    let untouched = matches!(outcome.facts.first(), Some((_, Cow::Borrowed(_))));
+    // What came in as an event is one still; tags and routes were checked when they were given.
+    if untouched && actions.extensions.is_empty() && end == End::Pass {
+        room(&after)?;
+    } else {
+        check(event, &after)?;
+    }
     let emitted = emits(event, &actions.emits)?;
     Ok((end, after.into(), emitted))
 }
@@ -170,6 +176,13 @@ fn ran(version: u64, fired: &[String]) -> String {
         }
     }
     text
+}
+
+fn room(event: &str) -> Result<(), String> {
+    if event.len() <= EVENT_BYTES_MAX {
+        return Ok(());
+    }
+    Err(format!("the event has {} bytes with what the rules added, over {EVENT_BYTES_MAX}", event.len()))
 }
 
 /// Rules may change everything about an event but which one it is: the store and the streams know it by that.
@@ -328,6 +341,17 @@ mod tests {
             assert!(dead(&verdict).contains(what), "{then}: {:?}", verdict.end);
             assert_eq!(verdict.event, EVENT);
         }
+    }
+
+    #[test]
+    fn an_event_that_grows_over_the_limit_is_dead() {
+        let padding = "x".repeat(EVENT_BYTES_MAX - EVENT.len() - 20);
+        let event = EVENT.replace(r#""total":120"#, &format!(r#""total":120,"p":"{padding}""#));
+        assert!(event.len() <= EVENT_BYTES_MAX);
+        let verdict = run_on(r#"rule R { when true then Tag("one-more-tag"); }"#, &event);
+        assert!(dead(&verdict).contains("over 262144"), "{:?}", verdict.end);
+        let verdict = run_on(&format!(r#"rule R {{ when true then Drop("{}"); }}"#, "no".repeat(3_000)), EVENT);
+        assert!(dead(&verdict).contains("erdropped"), "{:?}", verdict.end);
     }
 
     #[test]
