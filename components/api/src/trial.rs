@@ -6,7 +6,7 @@ use er_event::admit::check_ruled;
 use er_event::event::split;
 use er_event::limits::BATCH_EVENTS_MAX;
 use er_event::{Kind, Problem};
-use er_rules::{compile, End, Reason, Rules};
+use er_rules::{compile_explained, End, Reason, Rules};
 use er_tenant::rules::{Language, Text, Texts};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -54,7 +54,7 @@ pub fn run(backend: &dyn Backend, tenant: &str, request: &Request<'_>) -> Result
     let body = request.json_text()?;
     let trial: Trial<'_> = crate::http::parse(&body)?;
     let (texts, version) = rules(backend, tenant, &trial)?;
-    let compiled = compile(&texts).map_err(refused)?;
+    let compiled = compile_explained(&texts).map_err(refused)?;
     let batch = events(backend, tenant, &trial)?;
     let mut rules = Rules::open(&compiled.bytes, version, backend.now_us())
         .map_err(|cause| Problem::new(Kind::Internal, cause.to_string()))?;

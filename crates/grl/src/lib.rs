@@ -29,7 +29,7 @@ mod run;
 pub mod syntax;
 mod value;
 
-pub use compile::{check, compile, Mode, Source};
+pub use compile::{check, compile, compile_to_run, Mode, Source};
 pub use error::Error;
 pub use explain::{explain, Explanation, FalsePart, Why};
 pub use form::RuleSet;

@@ -4,8 +4,8 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use grl::{
-    compile, explain, run, Ended, Functions, Host, KindOf, Limit, Mode, NoHost, Options, Param, RuleSet, Scratch,
-    Source, Time, Value,
+    compile, compile_to_run, explain, run, Ended, Functions, Host, KindOf, Limit, Mode, NoHost, Options, Param,
+    RuleSet, Scratch, Source, Time, Value,
 };
 
 fn set(rules: &str) -> RuleSet<'static> {
@@ -218,6 +218,25 @@ fn the_host_is_called_and_may_fail() {
     assert_eq!(host.0, [" 1(\"7\")", "A 0(\"x7\")", "log done", "B 2(\"t\",{ \"n\":1 })"]);
     assert_eq!(outcome.error().as_deref(), Some("rule B: line 3: the tag is taken"));
     assert_eq!(outcome.facts[0].1, r#"{"id":"7","o":{ "n":1 },"at":"2023-11-14T22:13:20Z"}"#);
+}
+
+#[test]
+fn a_set_that_is_only_run_does_without_the_words_of_explanations() {
+    let rules: String = (0..100)
+        .map(|n| format!("rule R{n} \"number {n}\" {{ when E.n == {n} && E.name != \"none {n}\" then E.hit = {n}; }}"))
+        .collect();
+    let whole = compile(&[Source::grl(&rules)], &Functions::new(), Mode::Check).unwrap();
+    let lean = compile_to_run(&[Source::grl(&rules)], &Functions::new()).unwrap();
+    let (bytes, fewer) = (whole.to_bytes().len(), lean.to_bytes().len());
+    assert!(fewer * 10 < bytes * 9, "{fewer} of {bytes} bytes");
+    let facts = [("E", r#"{"n":42,"name":"x"}"#)];
+    let settle = Options { settle: true, ..Options::default() };
+    let outcomes = [&whole, &lean].map(|set| run(set, &facts, &mut NoHost, &mut Scratch::new(), &settle));
+    assert_eq!(outcomes[0], outcomes[1]);
+    assert_eq!(outcomes[1].facts[0].1, r#"{"n":42,"name":"x","hit":42}"#);
+    let lean = explain(&lean, &facts, &mut NoHost, &Options::default());
+    assert_eq!(lean.rules[0].first_false.as_ref().map(|part| part.text), Some(""));
+    assert!(compile_to_run(&[Source::grl("rule A { when Tgg() then Complete(); }")], &Functions::new()).is_err());
 }
 
 #[test]

@@ -11,7 +11,7 @@ mod text;
 
 pub use batch::{evaluate, Ruled, Stats};
 pub use event::{End, FalsePart, Reason, Rules, Verdict};
-pub use set::{compile, Compiled};
+pub use set::{compile, compile_explained, Compiled};
 pub use text::{pack, unpack, TextError};
 
 /// The fact that rules see and change: the CloudEvent as a JSON object.

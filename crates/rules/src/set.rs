@@ -15,9 +15,21 @@ pub struct Compiled {
 
 /// Compiles all texts into one set, in the order of their names, or says all that is wrong with them.
 pub fn compile(texts: &Texts) -> Result<Compiled, Vec<Mistake>> {
+    compiled(texts, |sources, functions| grl::compile_to_run(sources, functions))
+}
+
+/// As [`compile`], with what [`crate::Rules::explain`] needs to show.
+pub fn compile_explained(texts: &Texts) -> Result<Compiled, Vec<Mistake>> {
+    compiled(texts, |sources, functions| grl::compile(sources, functions, Mode::Check))
+}
+
+fn compiled(
+    texts: &Texts,
+    compile: impl FnOnce(&[Source<'_>], &Functions) -> Result<RuleSet<'static>, Error>,
+) -> Result<Compiled, Vec<Mistake>> {
     let sources: Vec<Source<'_>> =
         texts.values().map(|text| Source { text: &text.text, json: text.language == Language::Json }).collect();
-    match grl::compile(&sources, &Functions::eventrunner(), Mode::Check) {
+    match compile(&sources, &Functions::eventrunner()) {
         Ok(set) if set.len() > RULES_MAX => Err(vec![too_many(texts, &set)]),
         Ok(set) => Ok(Compiled { names: set.names().map(str::to_owned).collect(), bytes: set.to_bytes() }),
         Err(Error::Refused(diagnostics)) => Err(diagnostics.iter().map(|found| mistake(texts, found)).collect()),

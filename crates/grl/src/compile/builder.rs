@@ -39,9 +39,11 @@ struct Builder<'f> {
     facts: Vec<NodeFacts>,
     /// How many rules ask for the same values of the same path.
     uses: HashMap<String, usize>,
+    /// Whether the words that only an explanation shows are kept.
+    words: bool,
 }
 
-pub(super) fn build(read: &Read, functions: &Functions) -> Result<RuleSet<'static>, Error> {
+pub(super) fn build(read: &Read, functions: &Functions, words: bool) -> Result<RuleSet<'static>, Error> {
     let mut order: Vec<usize> = (0..read.rules.len()).collect();
     order.sort_by_key(|index| std::cmp::Reverse(read.rules[*index].1.salience));
     let mut paths = Paths::new();
@@ -50,7 +52,7 @@ pub(super) fn build(read: &Read, functions: &Functions) -> Result<RuleSet<'stati
     }
     paths.number();
     let facts = vec![NodeFacts::default(); paths.len()];
-    let mut builder = Builder { tables: Tables::new(paths), functions, facts, ..Builder::empty(functions) };
+    let mut builder = Builder { tables: Tables::new(paths), functions, facts, words, ..Builder::empty(functions) };
     let mut shared = builder.shared_calls(read);
     builder.uses = uses_of(read);
     let reports: Vec<Report<'_>> = read.texts.iter().enumerate().map(|(at, text)| Report::new(text, at)).collect();
@@ -102,6 +104,7 @@ impl<'f> Builder<'f> {
             cond_rules: Vec::new(),
             facts: Vec::new(),
             uses: HashMap::new(),
+            words: true,
         }
     }
 
@@ -171,8 +174,10 @@ impl<'f> Builder<'f> {
         let then = self.then(rule, report);
         let mut record = [0; rule::WORDS];
         record[rule::NAME] = self.tables.text(&rule.name.text);
-        record[rule::DESCRIPTION] =
-            rule.description.as_ref().map_or(NONE, |description| self.tables.text(&description.text));
+        record[rule::DESCRIPTION] = match &rule.description {
+            Some(description) if self.words => self.tables.text(&description.text),
+            _ => NONE,
+        };
         record[rule::SALIENCE] = rule.salience as u32;
         record[rule::ORDER] = order;
         record[rule::NEEDED] = conds.len() as u32;
@@ -214,7 +219,7 @@ impl<'f> Builder<'f> {
         }
         emitter.shared = Some(shared);
         let code = emitter.alone(part);
-        let text = self.tables.text(&one_line(report.text(part.span)));
+        let text = if self.words { self.tables.text(&one_line(report.text(part.span))) } else { self.tables.text("") };
         let id = self.tests.len() as u32;
         self.test_ids.insert(plain.clone(), id);
         self.tests.push(Test { code, plain, text, indexed, residual_rules: Vec::new() });
