@@ -7,11 +7,11 @@ use wadm_client::{Client, ClientConnectOptions};
 use wadm_types::api::{Status, StatusType};
 use wadm_types::Manifest;
 
-use crate::stale::Hosts;
+use crate::hosts::Hosts;
 
 const POLL: Duration = Duration::from_millis(250);
-/// How often the hosts are asked what they run while wadm is waited for.
-const LOOK: Duration = Duration::from_secs(3);
+/// For so long nothing of an application must have been there, and no command on its way, before it is gone.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// wadm of one lattice.
 pub struct Apps {
@@ -46,12 +46,13 @@ impl Apps {
             // (wasmCloud issue 4704).
             progress("taking the old version down");
             self.undeploy(name, deadline).await?;
+            self.clear(name, deadline).await?;
         }
         if !known.iter().any(|known| known.version == version) {
             self.client.put_manifest(manifest).await.context("wadm refused the manifest")?;
         }
         self.client.deploy_manifest(name, Some(&version)).await?;
-        self.wait(name, deadline, StatusType::Deployed, Some(manifest), progress).await
+        self.wait(name, deadline, StatusType::Deployed, progress).await
     }
 
     /// Takes an application down and waits until it is. One that is not there is down already.
@@ -60,7 +61,7 @@ impl Apps {
     /// What is still there at the deadline.
     pub async fn undeploy(&self, name: &str, deadline: Duration) -> anyhow::Result<()> {
         match self.client.undeploy_manifest(name).await {
-            Ok(_) => self.wait(name, deadline, StatusType::Undeployed, None, |_| {}).await,
+            Ok(_) => self.wait(name, deadline, StatusType::Undeployed, |_| {}).await,
             Err(wadm_client::error::ClientError::NotFound(_)) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -87,16 +88,39 @@ impl Apps {
             .collect())
     }
 
+    /// Waits until nothing of an application is left that was taken down. wadm calls it undeployed before its commands
+    /// were carried out, and a lattice that just started may still be bringing it up: what is deployed meanwhile
+    /// would meet the old images, and lose its configuration to the old version's clean-up.
+    async fn clear(&self, name: &str, deadline: Duration) -> anyhow::Result<()> {
+        let started = Instant::now();
+        let mut quiet_since = Instant::now();
+        while quiet_since.elapsed() < QUIET {
+            let left = self.hosts.stop_all(name).await?;
+            let commands = self.hosts.commands_on_their_way().await?;
+            if !left.is_empty() || commands > 0 {
+                quiet_since = Instant::now();
+                if started.elapsed() > deadline {
+                    bail!(
+                        "the old version of `{name}` is not gone after {} s: {} still run, {commands} commands of wadm \
+                         wait; `make down` and up again brings everything down",
+                        deadline.as_secs(),
+                        left.join(", ")
+                    );
+                }
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
+    }
+
     async fn wait(
         &self,
         name: &str,
         deadline: Duration,
         wanted: StatusType,
-        manifest: Option<&Manifest>,
         progress: impl Fn(&str),
     ) -> anyhow::Result<()> {
         let started = Instant::now();
-        let mut looked = started;
         let mut last = String::new();
         loop {
             let status = self.client.get_manifest_status(name).await?;
@@ -114,12 +138,6 @@ impl Apps {
             if missing != last {
                 progress(&missing);
                 last = missing;
-            }
-            if let Some(manifest) = manifest.filter(|_| looked.elapsed() > LOOK) {
-                looked = Instant::now();
-                for stopped in self.hosts.stop_stale(manifest).await? {
-                    progress(&format!("stopped {stopped}, of another version"));
-                }
             }
             tokio::time::sleep(POLL).await;
         }

@@ -3,6 +3,6 @@
 pub mod app;
 pub mod client;
 pub mod first;
+mod hosts;
 pub mod manifest;
 pub mod samples;
-mod stale;

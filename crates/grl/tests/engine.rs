@@ -240,6 +240,25 @@ fn a_set_that_is_only_run_does_without_the_words_of_explanations() {
 }
 
 #[test]
+fn built_in_functions_take_what_they_are_for() {
+    for (condition, holds) in [
+        (r#"ContainsStr(E.tags, "b")"#, true),
+        (r#"ContainsStr(E.tags, "c")"#, false),
+        (r#"ContainsStr(E.name, "b")"#, false),
+        ("IsTimeBefore(MakeTime(2020, 1, 1, 0, 0, 0), Now())", true),
+        ("IsTimeBefore(Now(), MakeTime(2020, 1, 1, 0, 0, 0))", false),
+        ("IsTimeBefore(E.name, Now())", false),
+        ("GetTimeYear(MakeTime(2020, 1, 1, 0, 0, 0)) == 2020", true),
+    ] {
+        let rules = format!("rule A {{ when {condition} then Complete(); }}");
+        let set = compile(&[Source::grl(&rules)], &Functions::new(), Mode::Grule).unwrap();
+        let facts = [("E", r#"{"tags":["a","b"],"name":"b"}"#)];
+        let outcome = run(&set, &facts, &mut NoHost, &mut Scratch::new(), &Options::default());
+        assert_eq!((outcome.fired.len() == 1, outcome.ended), (holds, Ended::Done), "{condition}");
+    }
+}
+
+#[test]
 fn where_asked_for_a_rule_that_changes_nothing_more_settles() {
     let rules = r#"
         rule Lane salience 2 { when E.n > 1 then E.lane = "fast"; E.list[0] = 1; }

@@ -1,0 +1,70 @@
+//! What the hosts of a lattice run, and what wadm still wants of them.
+
+use anyhow::Context as _;
+use async_nats::jetstream;
+use wasmcloud_control_interface::{Client, ClientBuilder};
+
+/// wadm's commands to hosts; one that was carried out is gone.
+const COMMANDS: &str = "wadm_commands";
+
+/// The hosts of one lattice.
+pub(crate) struct Hosts {
+    control: Client,
+    js: jetstream::Context,
+}
+
+// === impl Hosts ===
+
+impl Hosts {
+    pub(crate) async fn connect(url: &str, lattice: &str) -> anyhow::Result<Self> {
+        let nats = async_nats::connect(url).await.with_context(|| format!("no NATS at {url}"))?;
+        Ok(Self { js: jetstream::new(nats.clone()), control: ClientBuilder::new(nats).lattice(lattice).build() })
+    }
+
+    /// Tells every part of an application to stop that runs on any host, and gives their ids.
+    pub(crate) async fn stop_all(&self, app: &str) -> anyhow::Result<Vec<String>> {
+        let mut told = Vec::new();
+        let hosts = self.control.get_hosts().await.map_err(anyhow::Error::from_boxed)?;
+        for host in hosts.iter().filter_map(|host| host.data()) {
+            let inventory = self.control.get_host_inventory(host.id()).await.map_err(anyhow::Error::from_boxed)?;
+            let Some(inventory) = inventory.data() else { continue };
+            for component in inventory.components().iter().filter(|component| is_part(app, component.id())) {
+                let (id, image) = (component.id(), component.image_ref());
+                let stop = self.control.scale_component(host.id(), image, id, 0, None, Vec::new(), false);
+                stop.await.map_err(anyhow::Error::from_boxed)?;
+                told.push(id.to_owned());
+            }
+            for provider in inventory.providers().iter().filter(|provider| is_part(app, provider.id())) {
+                let stop = self.control.stop_provider(host.id(), provider.id());
+                stop.await.map_err(anyhow::Error::from_boxed)?;
+                told.push(provider.id().to_owned());
+            }
+        }
+        Ok(told)
+    }
+
+    /// Commands of wadm that were not carried out yet.
+    pub(crate) async fn commands_on_their_way(&self) -> anyhow::Result<u64> {
+        // A wadm elsewhere may keep its streams where they can't be seen from here.
+        let Ok(mut stream) = self.js.get_stream(COMMANDS).await else { return Ok(0) };
+        Ok(stream.info().await?.state.messages)
+    }
+}
+
+/// wadm makes ids of the application's name and the part's, with hyphens inside of either as underscores.
+fn is_part(app: &str, id: &str) -> bool {
+    id.split_once('-').is_some_and(|(owner, _)| owner == app.replace('-', "_"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_part;
+
+    #[test]
+    fn only_an_applications_own_parts_are_its() {
+        assert!(is_part("my-app", "my_app-the_api"));
+        assert!(!is_part("my-app", "my_app2-the_api"));
+        assert!(!is_part("my", "my_app-the_api"));
+        assert!(!is_part("app", "VABC"));
+    }
+}
