@@ -15,7 +15,7 @@ pub struct Compiled {
 
 /// Compiles all texts into one set, in the order of their names, or says all that is wrong with them.
 pub fn compile(texts: &Texts) -> Result<Compiled, Vec<Mistake>> {
-    compiled(texts, |sources, functions| grl::compile_to_run(sources, functions))
+    compiled(texts, grl::compile_to_run)
 }
 
 /// As [`compile`], with what [`crate::Rules::explain`] needs to show.
