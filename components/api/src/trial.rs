@@ -83,15 +83,15 @@ fn one(rules: &mut Rules<'_>, event: &str) -> Result<String, Problem> {
     let raw = |text: &str| RawValue::from_string(text.to_owned());
     let defect = |cause: serde_json::Error| Problem::new(Kind::Internal, cause.to_string());
     let emitted = verdict.emitted.iter().map(|event| raw(event)).collect::<Result<_, _>>().map_err(defect)?;
-    let event = raw(&verdict.event).map_err(defect)?;
+    let left = raw(&verdict.event).map_err(defect)?;
     let tried = Tried {
         outcome,
         reason,
         fired: verdict.fired,
-        event: &event,
+        event: &left,
         emitted,
         logged: verdict.logged,
-        explanation: rules.explain(event.get()),
+        explanation: rules.explain(event),
         took_us,
     };
     serde_json::to_string(&tried).map_err(defect)

@@ -127,6 +127,17 @@ fn a_trial_needs_rules_and_events_that_make_sense() {
 }
 
 #[test]
+fn a_trial_explains_the_event_as_it_came() {
+    let (world, admin) = admin();
+    let rules = r#"rule Once { when Event.data == 1 then Event.data = 2; }"#;
+    let event = json!({ "specversion": "1.0", "id": "1", "source": "/s", "type": "t", "data": 1 });
+    let body = json!({ "rules": rules, "events": [event] }).to_string();
+    let tried = json(&world.send(&admin, "POST", "/api/v1/rules:test", &body));
+    let tried = &tried["events"][0];
+    assert_eq!((&tried["event"]["data"], &tried["explanation"][0]["matched"]), (&json!(2), &json!(true)), "{tried}");
+}
+
+#[test]
 fn a_story_tells_the_end_of_an_event() {
     let (world, admin) = admin();
     let place = |id: &str| ("acme".to_owned(), "/s".to_owned(), id.to_owned());
