@@ -6,7 +6,7 @@ use bindings::eventrunner::platform::kv;
 use bindings::eventrunner::platform::types::{Fault, FaultCode};
 use bindings::exports::eventrunner::platform::rules::{Guest, Ruled};
 use er_rules::{compile, evaluate, unpack, Rules};
-use er_tenant::rules::{set_path, texts_path, Texts, RULES_BUCKET};
+use er_tenant::rules::{set_path, texts_path, Texts, NO_RULES, RULES_BUCKET};
 
 #[allow(unsafe_code, reason = "calls across the component's border, written by wit-bindgen")]
 mod bindings {
@@ -17,9 +17,6 @@ mod bindings {
 
 /// A version that is not there any more was replaced while the batch was on its way.
 const RETRY_AFTER_MS: u32 = 100;
-
-/// The version of the set that nobody saved yet.
-const NO_RULES: u64 = 0;
 
 struct Component;
 

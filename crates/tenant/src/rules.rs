@@ -23,6 +23,9 @@ pub const RULES_MAX: usize = 10_000;
 /// A rule text's name.
 pub const NAME_CHARS_MAX: usize = 64;
 
+/// The version of the set without rules, which nobody saved: events pass it as they are.
+pub const NO_RULES: u64 = 0;
+
 /// Which version counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Current {

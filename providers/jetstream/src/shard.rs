@@ -8,6 +8,7 @@ use async_nats::jetstream::Context;
 use er_event::dead::{read_dead, DeadLetter};
 use er_event::event::split;
 use er_provider_kit::call::{CallError, Caller};
+use er_tenant::rules::NO_RULES;
 use metrics::{counter, histogram};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
@@ -34,8 +35,6 @@ const BACKOFF_MAX: Duration = Duration::from_secs(5);
 const ATTEMPTS_ALONE: usize = 2;
 /// Raw JSON, so that it takes every step. It rests in the operators' tenant, which has no events of its own.
 const PROBE: &str = r#"[{"specversion":"1.0","id":"probe","source":"/raw","type":"io.eventrunner.raw","time":"1970-01-01T00:00:00Z","data":{}}]"#;
-/// The version of a rule set without rules.
-const NO_RULES: u64 = 0;
 
 /// Feeds one shard to the engine.
 #[derive(Clone)]
