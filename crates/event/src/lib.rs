@@ -16,7 +16,9 @@ pub mod packed;
 mod percent;
 pub mod problem;
 mod reject;
+pub mod runs;
 
 pub use event::{EventRef, RAW_TYPE};
 pub use problem::{Kind, Problem};
 pub use reject::Reject;
+pub use runs::Runs;

@@ -19,3 +19,5 @@ pub const ATTRIBUTE_NAME_CHARS_MAX: usize = 64;
 pub const ATTRIBUTE_BYTES_MAX: usize = 4096;
 /// All headers of a request together, names and values.
 pub const HEADERS_BYTES_MAX: usize = 16 * 1024;
+/// Numbers in one [`crate::runs::Runs`]: for each event of a batch one, and room for those that rules make.
+pub const RUNS_MAX: usize = 1 << 16;
