@@ -30,6 +30,7 @@ SETTINGS
     -- part that a merge makes of it, before the parts it was made of are removed.
     fsync_after_insert = 1,
     fsync_part_directory = 1,
-    min_rows_to_fsync_after_merge = 1;
+    min_rows_to_fsync_after_merge = 1,
     -- No deduplication window: the key makes a repeated block harmless. With one, a server notes the token of a block
     -- just before it makes the block visible; if it dies in between, the repeat is taken for known and is lost.
+    non_replicated_deduplication_window = 0;

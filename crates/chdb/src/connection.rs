@@ -37,16 +37,18 @@ impl Connection {
     pub fn open(options: &Options) -> Result<Self, OpenError> {
         let library = Library::open(&options.library)
             .map_err(|error| OpenError::Load { file: options.library.clone(), reason: error.to_string() })?;
-        let unwritable =
-            |reason: String| OpenError::Directory { dir: options.dir.clone(), reason };
+        let unwritable = |reason: String| OpenError::Directory { dir: options.dir.clone(), reason };
         std::fs::create_dir_all(&options.dir).map_err(|error| unwritable(error.to_string()))?;
         // Relative paths would be taken relative to where the configuration lies.
         let dir = options.dir.canonicalize().map_err(|error| unwritable(error.to_string()))?;
         let config = dir.join(CONFIG_FILE);
         std::fs::write(&config, options.config()).map_err(|error| unwritable(error.to_string()))?;
 
-        let arguments =
-            ["clickhouse".to_string(), format!("--path={}", dir.display()), format!("--config-file={}", config.display())];
+        let arguments = [
+            "clickhouse".to_string(),
+            format!("--path={}", dir.display()),
+            format!("--config-file={}", config.display()),
+        ];
         let arguments = arguments.into_iter().map(CString::new).collect::<Result<Vec<_>, _>>();
         let arguments = arguments.map_err(|error| unwritable(error.to_string()))?;
         let mut pointers: Vec<*mut c_char> = arguments.iter().map(|text| text.as_ptr().cast_mut()).collect();
