@@ -34,9 +34,7 @@ struct Insert<'a> {
 // === impl Connection ===
 
 impl Connection {
-    pub fn open(options: &Options) -> Result<Self, OpenError> {
-        let library = Library::open(&options.library)
-            .map_err(|error| OpenError::Load { file: options.library.clone(), reason: error.to_string() })?;
+    pub fn open(library: Library, options: &Options) -> Result<Self, OpenError> {
         let unwritable = |reason: String| OpenError::Directory { dir: options.dir.clone(), reason };
         std::fs::create_dir_all(&options.dir).map_err(|error| unwritable(error.to_string()))?;
         // Relative paths would be taken relative to where the configuration lies.

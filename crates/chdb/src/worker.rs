@@ -10,6 +10,7 @@ use tracing::info;
 
 use crate::connection::Connection;
 use crate::error::{Error, OpenError};
+use crate::library::Library;
 use crate::{Options, Query};
 
 /// chDB keeps its state in globals: a second engine beside the first would share them.
@@ -43,21 +44,17 @@ impl Chdb {
     /// # Errors
     /// See [`OpenError`]. Trying again is harmless.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
-        let turn = Turn::take()?;
         let (jobs, waiting) = sync_channel(options.waiting_max);
         let (opened, opening) = oneshot::channel();
-        let work = move || {
-            let _turn = turn;
-            match Connection::open(&options) {
-                Ok(connection) => {
-                    info!(dir = %options.dir.display(), "chDB is open");
-                    if opened.send(Ok(())).is_ok() {
-                        serve(connection, &waiting);
-                    }
+        let work = move || match connect(&options) {
+            Ok((connection, _turn)) => {
+                info!(dir = %options.dir.display(), "chDB is open");
+                if opened.send(Ok(())).is_ok() {
+                    serve(connection, &waiting);
                 }
-                // Whoever asked may be gone.
-                Err(error) => drop(opened.send(Err(error))),
             }
+            // Whoever asked may be gone.
+            Err(error) => drop(opened.send(Err(error))),
         };
         let thread = std::thread::Builder::new().name("chdb".into()).spawn(work);
         let thread = thread.map_err(|error| OpenError::Thread(error.to_string()))?;
@@ -121,6 +118,14 @@ impl Drop for Turn {
     fn drop(&mut self) {
         TAKEN.store(false, Ordering::Release);
     }
+}
+
+/// What lacks is told before whose turn it is: a library that is not there is no engine's fault.
+fn connect(options: &Options) -> Result<(Connection, Turn), OpenError> {
+    let library = Library::open(&options.library)
+        .map_err(|error| OpenError::Load { file: options.library.clone(), reason: error.to_string() })?;
+    let turn = Turn::take()?;
+    Ok((Connection::open(library, options)?, turn))
 }
 
 fn serve(mut connection: Connection, waiting: &Receiver<Job>) {
