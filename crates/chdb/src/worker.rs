@@ -47,7 +47,7 @@ impl Chdb {
         let (jobs, waiting) = sync_channel(options.waiting_max);
         let (opened, opening) = oneshot::channel();
         let work = move || match connect(&options) {
-            Ok((connection, _turn)) => {
+            Ok((_turn, connection)) => {
                 info!(dir = %options.dir.display(), "chDB is open");
                 if opened.send(Ok(())).is_ok() {
                     serve(connection, &waiting);
@@ -120,12 +120,12 @@ impl Drop for Turn {
     }
 }
 
-/// What lacks is told before whose turn it is: a library that is not there is no engine's fault.
-fn connect(options: &Options) -> Result<(Connection, Turn), OpenError> {
+/// Whether the library is there is told before whose turn it is. (The connection goes before the turn does.)
+fn connect(options: &Options) -> Result<(Turn, Connection), OpenError> {
     let library = Library::open(&options.library)
         .map_err(|error| OpenError::Load { file: options.library.clone(), reason: error.to_string() })?;
     let turn = Turn::take()?;
-    Ok((Connection::open(library, options)?, turn))
+    Ok((turn, Connection::open(library, options)?))
 }
 
 fn serve(mut connection: Connection, waiting: &Receiver<Job>) {

@@ -1,6 +1,9 @@
 //! The provider's engine, and all that is built on it, against a server: a real one where `ER_CLICKHOUSE_URL` names it,
 //! else chDB behind HTTP; the latter always where the server is killed.
 
+// Clippy allows these in test functions only, not in their helpers.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod faults;
 mod kit;
 mod schema;
