@@ -4,16 +4,19 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{bail, Context as _};
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 
 use super::{library, serve, Serving};
+use crate::until;
 
 const DIR: &str = "ER_CHDB_HTTP_DIR";
 const ADDR: &str = "ER_CHDB_HTTP_ADDR";
 const PASSWORD: &str = "ER_CHDB_HTTP_PASSWORD";
+const STOP_WITHIN: Duration = Duration::from_secs(10);
 const LISTENING: &str = "listening on ";
 /// Names a real server to be tested on.
 const URL: &str = "ER_CLICKHOUSE_URL";
@@ -126,12 +129,15 @@ impl Server {
         Ok(())
     }
 
-    /// Stops it in its tracks.
+    /// Stops it in its tracks, and returns when every thread of it stands.
     ///
     /// # Errors
     /// When it does not run.
-    pub fn pause(&mut self) -> anyhow::Result<()> {
-        self.own()?.signal(Signal::SIGSTOP)
+    pub async fn pause(&mut self) -> anyhow::Result<()> {
+        let own = self.own()?;
+        own.signal(Signal::SIGSTOP)?;
+        let tasks = PathBuf::from(format!("/proc/{}/task", own.pid()?));
+        until("a server that stands still", STOP_WITHIN, || async { Ok(all_stopped(&tasks)?.then_some(())) }).await
     }
 
     /// Lets it go on.
@@ -170,9 +176,12 @@ impl Own {
     }
 
     fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        let pid = self.child.as_ref().context("the server does not run")?.id();
-        kill(Pid::from_raw(i32::try_from(pid)?), signal)?;
+        kill(Pid::from_raw(i32::try_from(self.pid()?)?), signal)?;
         Ok(())
+    }
+
+    fn pid(&self) -> anyhow::Result<u32> {
+        Ok(self.child.as_ref().context("the server does not run")?.id())
     }
 }
 
@@ -184,6 +193,17 @@ impl Drop for Own {
             let _ = child.wait();
         }
     }
+}
+
+/// Whether the kernel has stopped each thread: the signal is sent before they are.
+fn all_stopped(tasks: &Path) -> anyhow::Result<bool> {
+    for task in std::fs::read_dir(tasks)? {
+        let stat = std::fs::read_to_string(task?.path().join("stat"))?;
+        if !stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 // === impl Dir ===
