@@ -13,7 +13,8 @@ use crate::settings::ProviderSettings;
 use crate::store::{system_clock, Error, Options, Store};
 
 /// Where the event store lies in the data directory.
-const EVENTS_DIR: &str = "events";
+/// The number is that of the layout.
+const EVENTS_DIR: &str = "events-2";
 
 /// The provider; a clone is a handle to the same one.
 #[derive(Clone, Default)]
