@@ -109,19 +109,15 @@ impl Collector {
 
     async fn close(&self, stop: CancellationToken) {
         loop {
-            let issued = match self.close_once().await {
-                Ok(issued) => issued,
-                Err(error) => {
-                    warn!(error = format!("{error:#}"), "months can't be closed now");
-                    0
-                }
-            };
-            if issued > 0 {
-                info!(issued, "invoices issued");
-                counter!("eventrunner_invoices_issued_total").increment(issued);
+            let closed = self.close_once().await.unwrap_or_else(|error| {
+                warn!(error = format!("{error:#}"), "months can't be closed now");
+                0
+            });
+            if closed > 0 {
+                info!(tenants = closed, "months closed");
             }
             // Billing closes a few tenants a call: while it finds some, it is asked again at once.
-            let pause = if issued > 0 { Duration::ZERO } else { self.settings.close_every };
+            let pause = if closed > 0 { Duration::ZERO } else { self.settings.close_every };
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}

@@ -120,7 +120,7 @@ pub async fn collect(caller: &Caller, billing: &str, records: &str, deadline: Du
     }
 }
 
-/// How many invoices were issued.
+/// How many tenants were looked at; 0: nothing is left to do.
 pub async fn close(caller: &Caller, billing: &str, settled_us: u64, deadline: Duration) -> Result<u64, ComponentError> {
     let params = Encoder::default().unsigned(settled_us).finish();
     let answer = caller.call(billing, COLLECTOR, "close", params, deadline).await?;
