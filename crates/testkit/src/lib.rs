@@ -1,6 +1,8 @@
 //! What the end-to-end tests stand on: a platform of real processes that can be killed and paused, load that remembers
 //! what it was promised, and an oracle that holds the platform to it.
 
+pub mod analytics;
+pub mod clickhouse;
 pub mod consumer;
 mod guard;
 pub mod load;
