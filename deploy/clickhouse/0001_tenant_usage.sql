@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS tenant_usage
     events_out SimpleAggregateFunction(min, UInt64) COMMENT 'events that left',
     network_ingress SimpleAggregateFunction(min, UInt64) COMMENT 'bytes of the events that were let in (meter bytes_in)',
     network_egress SimpleAggregateFunction(min, UInt64) COMMENT 'bytes of the events that left (meter bytes_out)',
-    rule_evaluations SimpleAggregateFunction(min, UInt64) COMMENT 'conditions of rules that were evaluated',
+    rule_evaluations SimpleAggregateFunction(min, UInt64) COMMENT 'rules that were evaluated',
     deliveries SimpleAggregateFunction(min, UInt64) COMMENT 'attempts to deliver one event to one consumer',
     cpu_usage SimpleAggregateFunction(min, UInt64) COMMENT 'microseconds of wall time inside consumers (meter consumer_us)',
     memory_usage SimpleAggregateFunction(min, UInt64) COMMENT 'MiB of memory limit times microseconds (meter memory_mib_us)'

@@ -12,6 +12,7 @@ pub mod process;
 pub mod rng;
 pub mod sse;
 pub mod tenant;
+pub mod usage;
 pub mod wait;
 
 pub use consumer::{Component, Consumer};

@@ -14,8 +14,8 @@ use crate::fault::fault;
 use crate::settings::ProviderSettings;
 use crate::store::{system_clock, Error, Options, Store};
 
-/// Where the event store and the analytics lie in the data directory.
-const EVENTS_DIR: &str = "events";
+/// Where the event store and the analytics lie in the data directory. The number is that of the layout.
+const EVENTS_DIR: &str = "events-2";
 const ANALYTICS_DIR: &str = "analytics";
 
 /// The provider; a clone is a handle to the same one.
