@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use er_deploy::client::Client;
-use er_metering::{Invoice, Line, Meter, Money, Report};
+use er_metering::{Band, Invoice, Line, Meter, Money, Report};
 
 const POLL: Duration = Duration::from_millis(200);
 
@@ -81,6 +81,10 @@ fn what(line: &Line) -> String {
 fn how(line: &Line) -> String {
     let tier = line.tier.map(|tier| tier.to_string()).unwrap_or_default();
     match (line.quantity, line.price) {
+        (Some(quantity), Some(price)) if line.tier == Some(Band::Package) => {
+            let packages = quantity.unsigned_abs().div_ceil(price.per());
+            format!("{quantity} in {packages} packages of {} x {}", price.per(), price.amount())
+        }
         (Some(quantity), Some(price)) if price.per() == 1 => format!("{tier}: {quantity} x {}", price.amount()),
         (Some(quantity), Some(price)) => format!("{tier}: {quantity} x {} / {}", price.amount(), price.per()),
         (Some(quantity), None) => format!("{tier}: {quantity}"),

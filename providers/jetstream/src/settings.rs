@@ -111,7 +111,7 @@ impl CollectorSettings {
     pub fn parse(target: &str, map: &HashMap<String, String>) -> Result<Self, Error> {
         let mut s = Settings::new(format!("link to billing {target}"), map);
         let settings = Self {
-            timeout: s.millis("timeout_ms", 15_000, 100..=60_000)?,
+            timeout: s.millis("timeout_ms", 20_000, 100..=60_000)?,
             calls_max: s.number("calls_max", 8, 1..=64)?,
             close_every: s.millis("close_every_ms", 60_000, 100..=3_600_000)?,
         };
