@@ -1,6 +1,7 @@
 //! What the end-to-end tests stand on: a platform of real processes that can be killed and paused, load that remembers
 //! what it was promised, and an oracle that holds the platform to it.
 
+pub mod cassandra;
 pub mod consumer;
 mod guard;
 pub mod load;
@@ -9,9 +10,11 @@ pub mod platform;
 pub mod process;
 pub mod rng;
 pub mod sse;
+pub mod store_contract;
 pub mod tenant;
 pub mod wait;
 
+pub use cassandra::Cassandra;
 pub use consumer::{Component, Consumer};
 pub use load::Load;
 pub use oracle::{Oracle, Report};
