@@ -67,7 +67,8 @@ fn nodes(nodes: Vec<String>) -> Result<Vec<String>, Error> {
 fn keyspace(name: Option<&str>, own: String) -> Result<String, Error> {
     let Some(name) = name else { return Ok(own) };
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    if name.len() <= KEYSPACE_CHARS_MAX && name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(plain) {
+    if name.len() <= KEYSPACE_CHARS_MAX && name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(plain)
+    {
         return Ok(name.into());
     }
     let reason = format!("use a-z, 0-9 and _, a letter first, at most {KEYSPACE_CHARS_MAX} characters");

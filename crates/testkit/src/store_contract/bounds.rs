@@ -48,7 +48,8 @@ pub async fn far_times_sort_too(store: &impl EventStore) {
     own.put(1, &times.iter().enumerate().map(text).collect::<Vec<_>>()).await;
     assert_eq!(own.all().await, ["4", "3", "2", "1", "0"]);
     assert_eq!(own.texts(&Filter::default(), 1).await.len(), times.len());
-    let between = |since: &str, until: &str| Filter { since: Some(since.into()), until: Some(until.into()), ..Filter::default() };
+    let between =
+        |since: &str, until: &str| Filter { since: Some(since.into()), until: Some(until.into()), ..Filter::default() };
     assert_eq!(own.ids(&between(times[1], times[3])).await, ["2", "1"]);
     assert_eq!(own.ids(&between(times[0], times[4])).await, ["3", "2", "1", "0"]);
 }

@@ -21,15 +21,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use er_event::event::{parse_batch, rfc3339_us, split};
 use er_event::Runs;
 
-pub use bounds::{filters_hold_together, far_times_sort_too, what_is_wrong_is_refused_and_stores_nothing};
+pub use bounds::{far_times_sort_too, filters_hold_together, what_is_wrong_is_refused_and_stores_nothing};
 pub use claims::{
     a_repeat_under_the_same_claim_writes_over_what_is_there, an_event_moves_with_its_time_and_type,
     of_two_in_one_batch_the_first_counts, the_first_claim_holds,
 };
 pub use model::any_sequence_answers_as_a_map_would;
 pub use paging::{
-    a_page_keeps_to_the_bytes_of_a_batch, events_of_the_same_moment_are_all_paged_through, pages_of_any_size_visit_each_event_once,
-    pages_stand_still_while_new_events_come_in, wrong_limits_and_cursors_are_refused,
+    a_page_keeps_to_the_bytes_of_a_batch, events_of_the_same_moment_are_all_paged_through,
+    pages_of_any_size_visit_each_event_once, pages_stand_still_while_new_events_come_in,
+    wrong_limits_and_cursors_are_refused,
 };
 pub use shape::{
     a_full_batch_is_taken, an_event_is_stored_as_it_came, events_without_a_time_lie_where_they_came_in,

@@ -5,7 +5,8 @@ use super::*;
 pub async fn pages_of_any_size_visit_each_event_once(store: &impl EventStore) {
     let own = Own::new(store);
     // Some at the same moment, some days apart.
-    let events: Vec<_> = (0..23).map(|n| event("/s", &n.to_string(), "t", (n / 3) * (n % 2) * 40_000 + n / 4)).collect();
+    let events: Vec<_> =
+        (0..23).map(|n| event("/s", &n.to_string(), "t", (n / 3) * (n % 2) * 40_000 + n / 4)).collect();
     own.put(1, &events).await;
     let once = own.texts(&Filter::default(), 1000).await;
     assert_eq!(once.len(), events.len());

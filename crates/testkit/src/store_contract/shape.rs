@@ -66,7 +66,8 @@ pub async fn sources_and_ids_of_any_characters_stay_apart(store: &impl EventStor
 
 pub async fn events_without_a_time_lie_where_they_came_in(store: &impl EventStore) {
     let own = Own::new(store);
-    let timed = |id: &str, year: u32| format!(r#"{{"id":"{id}","source":"/s","type":"t","time":"{year}-01-01T00:00:00Z"}}"#);
+    let timed =
+        |id: &str, year: u32| format!(r#"{{"id":"{id}","source":"/s","type":"t","time":"{year}-01-01T00:00:00Z"}}"#);
     let timeless = |data: u32| format!(r#"{{"id":"now","source":"/s","type":"t","data":{data}}}"#);
     own.put(1, &[timed("before", 2000), timeless(1), timed("after", 2200)]).await;
     assert_eq!(own.all().await, ["after", "now", "before"]);

@@ -89,7 +89,8 @@ impl Connection {
     /// The event by its key.
     pub async fn event(&self, tenant: &str, source: &str, id: &str) -> Result<Option<Event>, Error> {
         let rows = self.query(&self.statements.get_event, (tenant, source, id)).await?;
-        let row = rows.maybe_first_row::<(i64, String)>().map_err(|_| Error::Corrupt("an event without text or time"))?;
+        let row =
+            rows.maybe_first_row::<(i64, String)>().map_err(|_| Error::Corrupt("an event without text or time"))?;
         Ok(row.map(|(time_us, text)| Event { time_us, text }))
     }
 

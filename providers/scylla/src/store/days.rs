@@ -82,7 +82,9 @@ mod tests {
     use super::*;
 
     fn partitions(days: impl IntoIterator<Item = i32>, each: usize) -> Vec<Partition> {
-        days.into_iter().flat_map(|day| (0..each).map(move |n| Partition { day, bucket: (n % BUCKETS) as i8 })).collect()
+        days.into_iter()
+            .flat_map(|day| (0..each).map(move |n| Partition { day, bucket: (n % BUCKETS) as i8 }))
+            .collect()
     }
 
     #[test]

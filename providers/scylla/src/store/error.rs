@@ -17,7 +17,9 @@ pub enum Error {
     #[error("the event store's cluster did not answer in time; the events may or may not be stored, send them again")]
     Slow,
     /// As [`Error::Slow`], when the server says so itself.
-    #[error("the event store's cluster is overloaded, or replicas are away: {0}; see its nodes' state, and send again")]
+    #[error(
+        "the event store's cluster is overloaded, or replicas are away: {0}; see its nodes' state, and send again"
+    )]
     Overloaded(String),
     #[error("the event store's cluster can't be reached: {0}; see whether the nodes of `nodes` run and answer")]
     Away(String),
@@ -138,4 +140,34 @@ impl From<NewSessionError> for Error {
 
 pub fn invalid(detail: String) -> Error {
     Error::Invalid(detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Whether the statement is sent again, by what the server said.
+    #[test]
+    fn what_may_pass_is_told_from_what_does_not() {
+        let (consistency, required) = (scylla::statement::Consistency::Quorum, 2);
+        for (kind, word, passes) in [
+            (DbError::Overloaded, "overloaded", true),
+            (DbError::IsBootstrapping, "overloaded", true),
+            (DbError::Unavailable { consistency, required, alive: 1 }, "overloaded", true),
+            (DbError::ReadTimeout { consistency, received: 1, required, data_present: false }, "overloaded", true),
+            (DbError::Unauthorized, "denied", false),
+            (DbError::SyntaxError, "failed", false),
+            (DbError::Invalid, "failed", false),
+            (DbError::ProtocolError, "failed", false),
+        ] {
+            let error = Error::from(RequestAttemptError::DbError(kind.clone(), "so it is".into()));
+            assert_eq!((error.word(), error.passes()), (word, passes), "{kind:?}");
+            assert!(error.to_string().contains("so it is"), "{error}");
+        }
+        assert_eq!(Error::from(ExecutionError::RequestTimeout(Duration::from_secs(2))), Error::Slow);
+        let away = Error::from(ExecutionError::EmptyPlan);
+        assert!(matches!(away, Error::Away(_)) && away.passes());
+    }
 }

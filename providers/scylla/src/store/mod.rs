@@ -114,13 +114,7 @@ impl Store {
     ///
     /// # Errors
     /// See [`Error`]. After any but `Invalid` and `Busy` some of the events may be stored: send all of them again.
-    pub async fn put(
-        &self,
-        tenant: &str,
-        keep_h: Option<u32>,
-        claims: &Runs,
-        events: &str,
-    ) -> Result<Vec<u32>, Error> {
+    pub async fn put(&self, tenant: &str, keep_h: Option<u32>, claims: &Runs, events: &str) -> Result<Vec<u32>, Error> {
         let started = Instant::now();
         let result = self.inner.put(tenant, keep_h, claims, events).await;
         match &result {

@@ -11,8 +11,7 @@ use tracing::info;
 use super::error::Error;
 
 /// `(version, name, statements)`, in order.
-const MIGRATIONS: &[(i32, &str, &str)] =
-    &[(1, "events", include_str!("../../../../deploy/scylla/0001_events.cql"))];
+const MIGRATIONS: &[(i32, &str, &str)] = &[(1, "events", include_str!("../../../../deploy/scylla/0001_events.cql"))];
 
 /// The newest schema that this program knows.
 pub const VERSION: i32 = MIGRATIONS.len() as i32;
@@ -28,7 +27,9 @@ const CHANGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// [`Error::SchemaNewer`] where it is beyond that already.
 pub async fn migrate(session: &Session, keyspace: &str, replication: &str) -> Result<(), Error> {
     // Asked for first, since not every user that may use a keyspace may create one.
-    if !exists(session, "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?", (keyspace,)).await? {
+    if !exists(session, "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?", (keyspace,))
+        .await?
+    {
         info!(keyspace, replication, "creating the keyspace");
         change(session, &format!("CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {replication}")).await?;
     }
@@ -51,12 +52,14 @@ pub async fn migrate(session: &Session, keyspace: &str, replication: &str) -> Re
 
 /// 0 where there is no schema yet.
 async fn version(session: &Session, keyspace: &str) -> Result<i32, Error> {
-    let tables = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ? AND table_name = 'schema_migrations'";
+    let tables =
+        "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ? AND table_name = 'schema_migrations'";
     if !exists(session, tables, (keyspace,)).await? {
         return Ok(0);
     }
     let newest = "SELECT version FROM schema_migrations WHERE store = ? ORDER BY version DESC LIMIT 1";
-    let rows = session.query_unpaged(newest, (STORE,)).await?.into_rows_result().map_err(|e| Error::Refused(e.to_string()))?;
+    let rows =
+        session.query_unpaged(newest, (STORE,)).await?.into_rows_result().map_err(|e| Error::Refused(e.to_string()))?;
     let row = rows.maybe_first_row::<(i32,)>().map_err(|e| Error::Refused(e.to_string()))?;
     Ok(row.map_or(0, |(version,)| version))
 }

@@ -69,7 +69,8 @@ impl Target<'_> {
 
     /// The rows by time, and before them those that say where to look for them.
     async fn index(&self, rows: &[Row<'_>]) -> Result<(), Error> {
-        let mut by_partition: Vec<(Partition, &Row<'_>)> = rows.iter().map(|row| (row.place.partition(), row)).collect();
+        let mut by_partition: Vec<(Partition, &Row<'_>)> =
+            rows.iter().map(|row| (row.place.partition(), row)).collect();
         by_partition.sort_by_key(|(partition, _)| *partition);
         let mut partitions: Vec<Partition> = by_partition.iter().map(|(partition, _)| *partition).collect();
         partitions.dedup();

@@ -1,5 +1,4 @@
 //! A store on the server that tests share, and one as the contract sees it.
-#![allow(dead_code)]
 
 use std::time::Duration;
 
@@ -36,13 +35,7 @@ pub async fn ready(store: &Store) {
 pub struct Tried(pub Store);
 
 impl EventStore for Tried {
-    async fn put(
-        &self,
-        tenant: &str,
-        keep_h: Option<u32>,
-        claims: &Runs,
-        events: &str,
-    ) -> Result<Vec<u32>, String> {
+    async fn put(&self, tenant: &str, keep_h: Option<u32>, claims: &Runs, events: &str) -> Result<Vec<u32>, String> {
         self.0.put(tenant, keep_h, claims, events).await.map_err(text)
     }
 
@@ -50,13 +43,7 @@ impl EventStore for Tried {
         self.0.get(tenant, source, id).await.map_err(text)
     }
 
-    async fn query(
-        &self,
-        tenant: &str,
-        filter: &Filter,
-        cursor: Option<String>,
-        limit: u32,
-    ) -> Result<Page, String> {
+    async fn query(&self, tenant: &str, filter: &Filter, cursor: Option<String>, limit: u32) -> Result<Page, String> {
         let filter = er_provider_scylla::store::Filter {
             event_type: filter.event_type.clone(),
             source: filter.source.clone(),

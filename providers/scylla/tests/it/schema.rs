@@ -1,14 +1,12 @@
 //! Migrations, and what the tables hold, seen past the store.
 
-mod common;
-
 use er_event::Runs;
 use er_provider_scylla::store::{Error, Options, Store, SCHEMA_VERSION};
 use er_testkit::until;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 
-use common::{batch, event, fresh, open, options, READY_WITHIN};
+use crate::common::{batch, event, fresh, open, options, READY_WITHIN};
 
 async fn session() -> Session {
     SessionBuilder::new().known_nodes(options().nodes).build().await.unwrap()
@@ -51,7 +49,8 @@ async fn a_schema_that_is_newer_than_the_program_is_refused_and_left_alone() {
     let session = session().await;
     let keyspace = own.keyspace.clone();
     let newer = SCHEMA_VERSION + 1;
-    let insert = format!("INSERT INTO {keyspace}.schema_migrations (store, version, name) VALUES ('events', {newer}, 'x')");
+    let insert =
+        format!("INSERT INTO {keyspace}.schema_migrations (store, version, name) VALUES ('events', {newer}, 'x')");
     session.query_unpaged(insert, ()).await.unwrap();
     let store = Store::open(own);
     let refused = until("the refusal", READY_WITHIN, || async {

@@ -1,7 +1,5 @@
 //! The server is killed, stands still, or is not there yet. Each test has a node of its own.
 
-mod common;
-
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +8,7 @@ use er_event::Runs;
 use er_provider_scylla::store::{Error, Filter, Options, Store};
 use er_testkit::{until, Cassandra};
 
-use common::{batch, event, open, ready};
+use crate::common::{batch, event, open, ready};
 
 const HEALED_WITHIN: Duration = Duration::from_secs(60);
 const BATCH: u64 = 20;

@@ -1,14 +1,12 @@
 //! Nothing is unbounded: what is under way, what a page looks at.
 
-mod common;
-
 use std::time::Duration;
 
 use er_event::Runs;
 use er_provider_scylla::store::{Error, Filter, ROWS_MAX};
 use futures::future::join_all;
 
-use common::{batch, event, fresh, open, options};
+use crate::common::{batch, event, fresh, open, options};
 
 #[tokio::test]
 async fn a_rare_type_costs_a_page_no_more_than_its_share() {
@@ -56,7 +54,10 @@ async fn what_is_too_long_for_a_key_is_refused_and_not_found() {
     for (field, name) in [("\"0\"", "id"), ("\"/s\"", "source"), ("\"common\"", "type")] {
         let text = event(0).replacen(field, &format!("\"{long}\""), 1);
         let refused = store.put(&tenant, None, &Runs::of(1, 1), &format!("[{text}]")).await.unwrap_err();
-        assert!(matches!(&refused, Error::Invalid(text) if text.contains(&format!("`{name}` of 9000 bytes"))), "{refused}");
+        assert!(
+            matches!(&refused, Error::Invalid(text) if text.contains(&format!("`{name}` of 9000 bytes"))),
+            "{refused}"
+        );
     }
     assert_eq!(store.get(&tenant, &long, "0").await, Ok(None));
     let kept = store.put(&tenant, Some(87_601), &Runs::of(1, 1), &batch([1])).await.unwrap_err();
