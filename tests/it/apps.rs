@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::support::{now, on_its_own, send, shared, stored};
 
 /// Every arrow of the diagram: source, target, package, interfaces.
-const DIAGRAM: [(&str, &str, &str, &[&str]); 10] = [
+const DIAGRAM: [(&str, &str, &str, &[&str]); 14] = [
     ("eventrunner-ingest_http", "eventrunner-ingest", "eventrunner:platform", &["admission"]),
     ("eventrunner-ingest", "eventrunner-jetstream", "eventrunner:platform", &["kv", "raw-log"]),
     ("eventrunner-jetstream", "eventrunner-engine", "eventrunner:platform", &["processor"]),
@@ -20,6 +20,10 @@ const DIAGRAM: [(&str, &str, &str, &[&str]); 10] = [
     ("eventrunner-engine", "eventrunner-rules", "eventrunner:platform", &["rules"]),
     ("eventrunner-rules", "eventrunner-jetstream", "eventrunner:platform", &["kv"]),
     ("eventrunner-engine", "eventrunner-store", "eventrunner:platform", &["event-store"]),
+    ("eventrunner-jetstream", "eventrunner-billing", "eventrunner:platform", &["collector"]),
+    ("eventrunner-billing", "eventrunner-jetstream", "eventrunner:platform", &["kv", "usage-log"]),
+    ("eventrunner-billing", "eventrunner-store", "eventrunner:platform", &["analytics"]),
+    ("eventrunner-api", "eventrunner-billing", "eventrunner:platform", &["accounts"]),
     ("eventrunner-http", "eventrunner-api", "wasi:http", &["incoming-handler"]),
     ("eventrunner-api", "eventrunner-jetstream", "eventrunner:platform", &["kv", "tail"]),
     ("eventrunner-api", "eventrunner-store", "eventrunner:platform", &["event-store"]),

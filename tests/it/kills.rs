@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context as _};
 use er_testkit::load::Shape;
+use er_testkit::usage::collected;
 use er_testkit::{until, Component, Consumer, Load, Oracle, Part, Platform, Rng};
 
 use crate::support::{alone, event, now, post, save_rules, send, stored, EVENT, LIVE_WITHIN};
@@ -102,6 +103,16 @@ impl Scene {
         ensure!(store.is_clean() && store.repeated == 0, "the store: {store}");
         ensure!(handled.is_clean(), "the consumer: {handled}");
         ensure!(reads.is_clean(), "point reads: {reads}");
+        // Money: each event once, whoever died while it was counted, and however often a client sent it again.
+        let stored = self.oracle.tenant.events("").await?;
+        // A consumer does not get what it emitted itself.
+        let wanted = stored.iter().filter(|event| !event.contains(r#""eremitter""#)).count() as u64;
+        let stored = stored.len() as u64;
+        let used = collected(&self.platform, &self.oracle.tenant).await?;
+        let of = |meter: &str| used.get(meter).copied().unwrap_or_default();
+        eprintln!("usage of {stored} events: {used:?}");
+        ensure!(of("events_in") == stored && of("rule_evaluations") == of("events_in"), "{stored} events: {used:?}");
+        ensure!(of("events_out") >= wanted && of("deliveries") >= of("events_out"), "{wanted} wanted: {used:?}");
         self.platform.retire(&self.consumer).await
     }
 }

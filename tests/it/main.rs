@@ -8,6 +8,7 @@ mod support;
 
 mod apps;
 mod backpressure;
+mod billing;
 mod delivery_faults;
 mod github;
 mod ingest_modes;

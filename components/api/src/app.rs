@@ -10,7 +10,7 @@ use crate::http::{Answer, Request, Response, TEXT};
 use crate::query::Query;
 use crate::router::{Route, INDEX};
 use crate::tail::Tail;
-use crate::{dead_letters, events, health, keys, rules, story, tenants, trial};
+use crate::{billing, dead_letters, events, health, keys, rules, story, tenants, trial};
 
 pub fn handle(backend: &dyn Backend, request: &Request<'_>) -> Answer {
     let Some(route) = Route::find(request.path) else {
@@ -35,17 +35,24 @@ fn answer(backend: &dyn Backend, request: &Request<'_>, route: &Route) -> Result
         _ => {}
     }
     let caller = authenticate(backend, request)?;
-    caller.need(action(route, request.method))?;
-    if let Route::Tail = route {
-        return stream(backend, request, &caller);
+    let done = caller.need(action(route, request.method)).and_then(|()| match route {
+        Route::Tail => stream(backend, request, &caller),
+        _ => respond(backend, request, route, &caller).map(Answer::Whole),
+    });
+    // Who looks where it may not look is remembered.
+    if let Err(Problem { status: 403, detail, .. }) = &done {
+        let (tenant, key) = (&caller.tenant, &caller.key);
+        backend.log(&format!("refused: {} {} by key {key} of {tenant}: {detail}", request.method, request.path));
     }
-    respond(backend, request, route, &caller).map(Answer::Whole)
+    done
 }
 
 fn action(route: &Route, method: &str) -> Action {
     match route {
         Route::Tenants | Route::Tenant(_) => Action::Tenants,
         Route::Keys(_) | Route::Key(..) => Action::Keys,
+        Route::InvoiceIssue(..) | Route::InvoiceVoid(..) => Action::Tenants,
+        Route::Subscription(_) | Route::Plan(_) if method == "PUT" => Action::Tenants,
         Route::RulesRollback => Action::Write,
         Route::Rule(_) if matches!(method, "PUT" | "DELETE") => Action::Write,
         _ => Action::Read,
@@ -75,7 +82,18 @@ fn respond(
         (Route::RulesTest, _) => trial::run(backend, &own(request, caller)?, request),
         (Route::DeadLetters, _) => dead_letters::list(backend, caller, request.query),
         (Route::Tenants, "POST") => tenants::create(backend, request),
-        (Route::Tenants, _) => tenants::list(backend),
+        (Route::Tenants, _) => tenants::list(backend, request.query),
+        (Route::Usage(tenant), _) => billing::usage(backend, inside(caller, tenant)?, request),
+        (Route::Invoices(tenant), _) => billing::invoices(backend, inside(caller, tenant)?),
+        (Route::Invoice(tenant, id), _) => billing::invoice(backend, inside(caller, tenant)?, id.as_deref(), request),
+        (Route::InvoiceProof(tenant, id), _) => billing::proof(backend, inside(caller, tenant)?, id),
+        (Route::InvoiceIssue(tenant, id), _) => billing::issue(backend, inside(caller, tenant)?, id),
+        (Route::InvoiceVoid(tenant, id), _) => billing::void(backend, inside(caller, tenant)?, id),
+        (Route::Subscription(tenant), "PUT") => billing::subscribe(backend, inside(caller, tenant)?, request),
+        (Route::Subscription(tenant), _) => billing::subscription(backend, inside(caller, tenant)?),
+        (Route::Plans, _) => billing::plans(backend),
+        (Route::Plan(name), "PUT") => billing::save_plan(backend, name, request),
+        (Route::Plan(name), _) => billing::plan(backend, name),
         (Route::Tenant(id), "PATCH") => tenants::change(backend, id, request),
         (Route::Tenant(id), "DELETE") => tenants::delete(backend, id),
         (Route::Tenant(id), _) => tenants::show(backend, id),
@@ -86,6 +104,11 @@ fn respond(
         (Route::Key(named, id), _) => keys::delete(backend, &keys_tenant(request, named.as_deref(), caller)?, id),
         (Route::Index | Route::Health | Route::Tail, _) => Err(Problem::new(Kind::NotFound, "there is nothing here")),
     }
+}
+
+/// The tenant of the path, if the caller may act in it.
+fn inside<'a>(caller: &Principal, tenant: &'a str) -> Result<&'a str, Problem> {
+    caller.inside(tenant).map(|()| tenant)
 }
 
 /// The caller's own tenant, or the one that an operator names; no other parameter.

@@ -1,5 +1,6 @@
 //! What the API needs of the world around it: the linked interfaces, the clock, chance.
 
+pub use crate::bindings::eventrunner::platform::accounts::{Document, Format};
 pub use crate::bindings::eventrunner::platform::event_store::{Filter, Page as EventPage};
 pub use crate::bindings::eventrunner::platform::kv::Item;
 pub use crate::bindings::eventrunner::platform::tail::Page as TailPage;
@@ -11,7 +12,7 @@ pub trait Backend {
     fn kv_create(&self, bucket: &str, key: &str, value: &str) -> Result<u64, Fault>;
     fn kv_put(&self, bucket: &str, key: &str, value: &str, revision: Option<u64>) -> Result<u64, Fault>;
     fn kv_delete(&self, bucket: &str, key: &str) -> Result<(), Fault>;
-    fn kv_scan(&self, bucket: &str, filter: &str, limit: u32) -> Result<Vec<Item>, Fault>;
+    fn kv_scan(&self, bucket: &str, filter: &str, after: Option<&str>, limit: u32) -> Result<Vec<Item>, Fault>;
 
     fn event(&self, tenant: &str, source: &str, id: &str) -> Result<Option<String>, Fault>;
     fn events(&self, tenant: &str, filter: &Filter, cursor: Option<&str>, limit: u32) -> Result<EventPage, Fault>;
@@ -19,7 +20,30 @@ pub trait Backend {
     fn tail(&self, tenant: &str, after: Option<u64>, types: &[String], wait_ms: u32) -> Result<TailPage, Fault>;
     fn dead_letters(&self, tenant: &str, after: u64, limit: u32) -> Result<String, Fault>;
 
+    fn usage(&self, tenant: &str, asked: &UsageAsked, format: Format) -> Result<Document, Fault>;
+    fn invoices(&self, tenant: &str) -> Result<String, Fault>;
+    fn invoice(&self, tenant: &str, id: Option<&str>, format: Format) -> Result<Document, Fault>;
+    fn verify(&self, tenant: &str, id: &str) -> Result<String, Fault>;
+    fn issue(&self, tenant: &str, id: &str) -> Result<String, Fault>;
+    fn void(&self, tenant: &str, id: &str) -> Result<String, Fault>;
+    fn subscription(&self, tenant: &str) -> Result<String, Fault>;
+    fn subscribe(&self, tenant: &str, change: &str) -> Result<String, Fault>;
+    fn plans(&self) -> Result<String, Fault>;
+    fn plan(&self, name: &str) -> Result<String, Fault>;
+    fn save_plan(&self, name: &str, plan: &str) -> Result<String, Fault>;
+
+    /// A line for whoever runs the platform.
+    fn log(&self, line: &str);
     /// Microseconds since 1970 (UTC).
     fn now_us(&self) -> i64;
     fn random(&self) -> [u8; 32];
+}
+
+/// What a report of usage is asked for.
+#[derive(Debug)]
+pub struct UsageAsked {
+    pub window: String,
+    pub since: Option<String>,
+    pub until: Option<String>,
+    pub meters: Vec<String>,
 }

@@ -60,5 +60,5 @@ fn scan(backend: &dyn Backend, tenant: &str) -> Result<Vec<Item>, Problem> {
     if has_record(tenant) {
         find(backend, tenant)?;
     }
-    backend.kv_scan(KEYS_BUCKET, &keys_of(tenant), SCAN_ITEMS_MAX).or_problem()
+    backend.kv_scan(KEYS_BUCKET, &keys_of(tenant), None, SCAN_ITEMS_MAX).or_problem()
 }

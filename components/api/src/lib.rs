@@ -3,6 +3,7 @@
 mod app;
 mod auth;
 mod backend;
+mod billing;
 mod dead_letters;
 mod events;
 mod fault;

@@ -2,8 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::backend::{Backend, EventPage, Fault, Filter, Item, TailPage};
-use crate::bindings::eventrunner::platform::{event_store, kv, tail};
+use crate::backend::{Backend, Document, EventPage, Fault, Filter, Format, Item, TailPage, UsageAsked};
+use crate::bindings::eventrunner::platform::{accounts, event_store, kv, tail};
 
 pub struct Linked;
 
@@ -24,8 +24,8 @@ impl Backend for Linked {
         kv::delete(bucket, key)
     }
 
-    fn kv_scan(&self, bucket: &str, filter: &str, limit: u32) -> Result<Vec<Item>, Fault> {
-        kv::scan(bucket, filter, limit)
+    fn kv_scan(&self, bucket: &str, filter: &str, after: Option<&str>, limit: u32) -> Result<Vec<Item>, Fault> {
+        kv::scan(bucket, filter, after, limit)
     }
 
     fn event(&self, tenant: &str, source: &str, id: &str) -> Result<Option<String>, Fault> {
@@ -42,6 +42,55 @@ impl Backend for Linked {
 
     fn dead_letters(&self, tenant: &str, after: u64, limit: u32) -> Result<String, Fault> {
         tail::dead_letters(tenant, after, limit)
+    }
+
+    fn usage(&self, tenant: &str, asked: &UsageAsked, format: Format) -> Result<Document, Fault> {
+        let (since, until) = (asked.since.as_deref(), asked.until.as_deref());
+        accounts::usage(tenant, &asked.window, since, until, &asked.meters, format)
+    }
+
+    fn invoices(&self, tenant: &str) -> Result<String, Fault> {
+        accounts::invoices(tenant)
+    }
+
+    fn invoice(&self, tenant: &str, id: Option<&str>, format: Format) -> Result<Document, Fault> {
+        accounts::invoice(tenant, id, format)
+    }
+
+    fn verify(&self, tenant: &str, id: &str) -> Result<String, Fault> {
+        accounts::verify(tenant, id)
+    }
+
+    fn issue(&self, tenant: &str, id: &str) -> Result<String, Fault> {
+        accounts::issue(tenant, id)
+    }
+
+    fn void(&self, tenant: &str, id: &str) -> Result<String, Fault> {
+        accounts::void(tenant, id)
+    }
+
+    fn subscription(&self, tenant: &str) -> Result<String, Fault> {
+        accounts::subscription(tenant)
+    }
+
+    fn subscribe(&self, tenant: &str, change: &str) -> Result<String, Fault> {
+        accounts::subscribe(tenant, change)
+    }
+
+    fn plans(&self) -> Result<String, Fault> {
+        accounts::plans()
+    }
+
+    fn plan(&self, name: &str) -> Result<String, Fault> {
+        accounts::plan(name)
+    }
+
+    fn save_plan(&self, name: &str, plan: &str) -> Result<String, Fault> {
+        accounts::save_plan(name, plan)
+    }
+
+    fn log(&self, line: &str) {
+        eprintln!("{line}");
     }
 
     fn now_us(&self) -> i64 {

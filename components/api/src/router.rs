@@ -28,6 +28,17 @@ pub enum Route {
     RulesVersions,
     RulesRollback,
     RulesTest,
+    Usage(String),
+    Invoices(String),
+    /// None: the newest.
+    Invoice(String, Option<String>),
+    InvoiceProof(String, String),
+    InvoiceIssue(String, String),
+    InvoiceVoid(String, String),
+    /// A tenant's plans, one after the other.
+    Subscription(String),
+    Plans,
+    Plan(String),
 }
 
 /// For people who ask `/`.
@@ -47,14 +58,25 @@ DELETE /api/v1/rules/{name}                                                  (ad
 GET    /api/v1/rules:versions              who changed what, and when
 POST   /api/v1/rules:rollback              {\"version\"}                       (admin)
 POST   /api/v1/rules:test                  {\"rules\"|\"json_rules\"?,\"events\"|\"last\"}
+GET    /api/v1/usage/{tenant}              ?window=minute|hour|day|month&from=&to=&meters=a,b&format=json|csv|html
+GET    /api/v1/invoice/{tenant}            ?format=  the newest: this month's draft
+GET    /api/v1/invoice/{tenant}/{id}       ?format=
+GET    /api/v1/invoice/{tenant}/{id}/proof computed again, from analytics and stream
+GET    /api/v1/invoices/{tenant}           all of them, newest first
+GET    /api/v1/tenants/{id}/plan           the tenant's plans, one after the other
+GET    /api/v1/plans                       plans on offer; /plans/{name} is one
 GET    /api/v1/keys                        your tenant's API keys            (admin)
 POST   /api/v1/keys                        {\"role\",\"name\"?,\"expires\"?}       (admin)
 DELETE /api/v1/keys/{id}                                                     (admin)
-GET    /api/v1/tenants                                                       (operator)
+GET    /api/v1/tenants                     ?after=&limit=                        (operator)
 POST   /api/v1/tenants                     {\"id\",\"name\"?,\"quota\"?}           (operator)
 GET    /api/v1/tenants/{id}                                                  (operator)
 PATCH  /api/v1/tenants/{id}                {\"name\",\"suspended\",\"quota\"}      (operator)
 DELETE /api/v1/tenants/{id}                suspends it, deletes its keys     (operator)
+PUT    /api/v1/tenants/{id}/plan           {\"plan\": name or plan,\"effective_from\"?} (operator)
+PUT    /api/v1/plans/{name}                docs/billing.md has what a plan says  (operator)
+POST   /api/v1/invoice/{tenant}/{id}/void  takes it back whole                   (operator)
+POST   /api/v1/invoice/{tenant}/{id}/issue makes the next of that month final    (operator)
 GET    /api/v1/tenants/{id}/keys           as /api/v1/keys; also POST, and DELETE /{key-id}
 
 Operators name another tenant with ?tenant= .
@@ -83,6 +105,18 @@ impl Route {
             ("tenants", Some(id), None, ..) => Some(Route::Tenant(id)),
             ("tenants", Some(id), Some(keys), None, _) if keys == "keys" => Some(Route::Keys(Some(id))),
             ("tenants", Some(id), Some(keys), Some(key), None) if keys == "keys" => Some(Route::Key(Some(id), key)),
+            ("tenants", Some(id), Some(plan), None, _) if plan == "plan" => Some(Route::Subscription(id)),
+            ("usage", Some(tenant), None, ..) => Some(Route::Usage(tenant)),
+            ("invoices", Some(tenant), None, ..) => Some(Route::Invoices(tenant)),
+            ("invoice", Some(tenant), id, None, _) => Some(Route::Invoice(tenant, id)),
+            ("invoice", Some(tenant), Some(id), Some(what), None) => match what.as_str() {
+                "proof" => Some(Route::InvoiceProof(tenant, id)),
+                "issue" => Some(Route::InvoiceIssue(tenant, id)),
+                "void" => Some(Route::InvoiceVoid(tenant, id)),
+                _ => None,
+            },
+            ("plans", None, ..) => Some(Route::Plans),
+            ("plans", Some(name), None, ..) => Some(Route::Plan(name)),
             ("keys", None, ..) => Some(Route::Keys(None)),
             ("keys", Some(key), None, ..) => Some(Route::Key(None, key)),
             ("events", None, ..) => Some(Route::Events),
@@ -108,7 +142,10 @@ impl Route {
             Route::Tenant(_) => "GET, HEAD, PATCH, DELETE, OPTIONS",
             Route::Key(..) => "DELETE, OPTIONS",
             Route::Rule(_) => "GET, HEAD, PUT, DELETE, OPTIONS",
-            Route::RulesRollback | Route::RulesTest => "POST, OPTIONS",
+            Route::RulesRollback | Route::RulesTest | Route::InvoiceIssue(..) | Route::InvoiceVoid(..) => {
+                "POST, OPTIONS"
+            }
+            Route::Subscription(_) | Route::Plan(_) => "GET, HEAD, PUT, OPTIONS",
             _ => "GET, HEAD, OPTIONS",
         }
     }
@@ -140,6 +177,16 @@ mod tests {
             ("/api/v1/keys/0123", Route::Key(None, "0123".into())),
             ("/api/v1/events", Route::Events),
             ("/api/v1/dead-letters", Route::DeadLetters),
+            ("/api/v1/usage/acme", Route::Usage("acme".into())),
+            ("/api/v1/invoices/acme", Route::Invoices("acme".into())),
+            ("/api/v1/invoice/acme", Route::Invoice("acme".into(), None)),
+            ("/api/v1/invoice/acme/i-1", Route::Invoice("acme".into(), Some("i-1".into()))),
+            ("/api/v1/invoice/acme/i-1/proof", Route::InvoiceProof("acme".into(), "i-1".into())),
+            ("/api/v1/invoice/acme/i-1/issue", Route::InvoiceIssue("acme".into(), "i-1".into())),
+            ("/api/v1/invoice/acme/i-1/void", Route::InvoiceVoid("acme".into(), "i-1".into())),
+            ("/api/v1/tenants/acme/plan", Route::Subscription("acme".into())),
+            ("/api/v1/plans", Route::Plans),
+            ("/api/v1/plans/team", Route::Plan("team".into())),
             ("/api/v1/events/s/1/story", Route::Story { source: "s".into(), id: "1".into() }),
             ("/api/v1/tail", Route::Tail),
             ("/api/v1/rules", Route::Rules),

@@ -53,7 +53,7 @@ pub fn list(backend: &dyn Backend, tenant: &str) -> Result<Response, Problem> {
 /// `GET /rules:versions`, newest first.
 pub fn versions(backend: &dyn Backend, tenant: &str) -> Result<Response, Problem> {
     let (current, _) = current(backend, tenant)?;
-    let items = backend.kv_scan(RULES_BUCKET, &versions_of(tenant), SCAN_ITEMS_MAX).or_problem()?;
+    let items = backend.kv_scan(RULES_BUCKET, &versions_of(tenant), None, SCAN_ITEMS_MAX).or_problem()?;
     let mut versions = items.iter().map(|item| read(&item.value)).collect::<Result<Vec<Version>, _>>()?;
     // What is above is a change that never came to count.
     versions.retain(|version| version.version <= current.version);

@@ -9,16 +9,21 @@ use crate::auth::has_record;
 use crate::backend::{Backend, Fault, FaultCode};
 use crate::fault::OrProblem;
 use crate::http::{Request, Response};
+use crate::query::Query;
 
 /// As many as one scan gives.
 const SCAN_ITEMS_MAX: u32 = 1000;
 /// A change is tried again this often when somebody else's comes between.
 const ATTEMPTS_MAX: u32 = 5;
 
-pub fn list(backend: &dyn Backend) -> Result<Response, Problem> {
-    let items = backend.kv_scan(TENANTS_BUCKET, "*", SCAN_ITEMS_MAX).or_problem()?;
+/// By id; `next` is what to give as `after` for those that follow, none after the last.
+pub fn list(backend: &dyn Backend, query: &str) -> Result<Response, Problem> {
+    let query = Query::parse(query, &["after", "limit"])?;
+    let limit = query.limit()?;
+    let items = backend.kv_scan(TENANTS_BUCKET, "*", query.get("after"), limit).or_problem()?;
     let tenants = items.iter().map(|item| read(&item.value)).collect::<Result<Vec<TenantRecord>, _>>()?;
-    Response::of(200, &json!({ "tenants": tenants }))
+    let next = tenants.last().filter(|_| tenants.len() == limit as usize).map(|last| &last.id);
+    Response::of(200, &json!({ "tenants": tenants, "next": next }))
 }
 
 pub fn create(backend: &dyn Backend, request: &Request<'_>) -> Result<Response, Problem> {
@@ -49,7 +54,7 @@ pub fn delete(backend: &dyn Backend, id: &str) -> Result<Response, Problem> {
     let record = apply(backend, id, &TenantPatch::suspend())?;
     let mut deleted = 0;
     loop {
-        let keys = backend.kv_scan(KEYS_BUCKET, &keys_of(id), SCAN_ITEMS_MAX).or_problem()?;
+        let keys = backend.kv_scan(KEYS_BUCKET, &keys_of(id), None, SCAN_ITEMS_MAX).or_problem()?;
         if keys.is_empty() {
             break;
         }

@@ -1,10 +1,12 @@
 //! The order of steps: normalize what is raw, run the tenant's rules, store, report what became of each event.
 
 mod steps;
+mod store;
 
-use bindings::eventrunner::platform::types::Fault;
+use bindings::eventrunner::platform::types::{Fault, FaultCode};
 use bindings::eventrunner::platform::{event_store, normalizer, rules};
 use bindings::exports::eventrunner::platform::processor::{Guest, Outcome};
+use er_event::Runs;
 
 #[allow(unsafe_code, reason = "calls across the component's border, written by wit-bindgen")]
 mod bindings {
@@ -16,23 +18,65 @@ mod bindings {
 struct Engine;
 
 impl Guest for Engine {
-    fn process(tenant: String, version: Option<u64>, raw: String) -> Result<Outcome, Fault> {
+    fn process(
+        tenant: String,
+        version: Option<u64>,
+        keep_h: Option<u32>,
+        claims: String,
+        raw: String,
+    ) -> Result<Outcome, Fault> {
+        let claims: Runs = claims.parse().map_err(invalid)?;
         let ends = steps::run(raw, |raw| normalizer::normalize(&tenant, raw))?;
-        let (events, dropped, dead, rules) = match version {
-            _ if ends.events == steps::NO_EVENTS => (Vec::new(), Vec::new(), ends.dead, None),
-            Some(version) => {
-                let ruled = rules::evaluate(&tenant, version, &ends.events)?;
-                (ruled.events, ruled.dropped, steps::both(&ends.dead, &ruled.dead), Some(ruled.stats))
-            }
-            None if ends.unchanged => {
-                event_store::put(&tenant, &ends.events)?;
-                return Ok(Outcome { events: None, dead: ends.dead, rules: None });
-            }
-            None => (vec![ends.events], Vec::new(), ends.dead, None),
-        };
-        for batch in events.iter().chain(&dropped) {
-            event_store::put(&tenant, batch)?;
+        if claims.len() != ends.kept.len() {
+            return Err(invalid(format!("there are {} claims on {} events", claims.len(), ends.kept.len())));
         }
-        Ok(Outcome { events: Some(events), dead, rules })
+        let claims = claims.repeated(&ends.kept);
+        if claims.is_empty() {
+            return Ok(Outcome {
+                events: Some(Vec::new()),
+                dead: ends.dead,
+                rules: None,
+                evaluations: None,
+                repeated: None,
+            });
+        }
+        let put = |claims: &Runs, batch: &str| event_store::put(&tenant, keep_h, &claims.to_string(), batch);
+        let Some(version) = version else {
+            let on = store::store(vec![ends.events], &claims, put)?;
+            let none = Runs::default();
+            let (one, held) = (Runs::of(claims.len(), 1), Runs::of(claims.len(), 0));
+            let repeated = store::repeated(&ends.kept, &one, &on.known, &held, &none);
+            let unchanged = ends.unchanged && repeated.is_none();
+            return Ok(Outcome {
+                events: (!unchanged).then_some(on.batches),
+                dead: ends.dead,
+                rules: None,
+                evaluations: None,
+                repeated: repeated.map(|repeated| repeated.to_string()),
+            });
+        };
+        let ruled = rules::evaluate(&tenant, version, &ends.events)?;
+        let [passed, held, evaluations] =
+            [&ruled.passed, &ruled.held, &ruled.evaluations].map(|text| text.parse::<Runs>());
+        let (passed, held, evaluations) =
+            (passed.map_err(defect)?, held.map_err(defect)?, evaluations.map_err(defect)?);
+        let on = store::store(ruled.events, &claims.repeated(&passed), put)?;
+        let dropped = store::store(ruled.dropped, &claims.repeated(&held), put)?;
+        let repeated = store::repeated(&ends.kept, &passed, &on.known, &held, &dropped.known);
+        Ok(Outcome {
+            events: Some(on.batches),
+            dead: steps::both(&ends.dead, &ruled.dead),
+            rules: Some(ruled.stats),
+            evaluations: Some(store::spread(&ends.kept, &evaluations).to_string()),
+            repeated: repeated.map(|repeated| repeated.to_string()),
+        })
     }
+}
+
+fn invalid(cause: impl ToString) -> Fault {
+    Fault { code: FaultCode::Invalid, detail: cause.to_string(), retry_after_ms: None }
+}
+
+fn defect(cause: impl ToString) -> Fault {
+    Fault { code: FaultCode::Internal, detail: cause.to_string(), retry_after_ms: None }
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use er_event::dead::dead_json;
 use er_event::event::{split, BatchWriter, EventRef, HOP};
 use er_event::limits::HOPS_MAX;
-use er_event::RAW_TYPE;
+use er_event::{Runs, RAW_TYPE};
 use memchr::memmem;
 
 use crate::bindings::eventrunner::platform::normalizer::Normalized;
@@ -20,10 +20,13 @@ pub struct Ends {
     /// `events` is the text that came.
     pub unchanged: bool,
     pub dead: String,
+    /// For each event that came: 1 if it is among `events`, 0 if it is dead.
+    pub kept: Runs,
 }
 
 /// A batch of none.
 pub const NO_EVENTS: &str = "[]";
+
 /// What is to become of one event of the batch.
 enum Step<'a> {
     /// It is a CloudEvent already.
@@ -44,12 +47,13 @@ pub fn run(raw: String, normalize: impl FnOnce(&str) -> Result<Normalized, Fault
     let steps = plan(&raw)?;
     let sent = steps.iter().filter(|step| matches!(step, Step::Normalize(_))).count();
     if sent == 0 {
+        let count = steps.len();
         let unchanged = steps.iter().all(|step| matches!(step, Step::Keep(_)));
-        return Ok(if unchanged { all_of(raw, true) } else { assemble(steps, &[], &[]) });
+        return Ok(if unchanged { all_of(count, raw, true) } else { assemble(steps, &[], &[]) });
     }
     let normalized = if sent == steps.len() { normalize(&raw)? } else { normalize(&only_raw(&steps))? };
     if sent == steps.len() && normalized.rejected.is_empty() {
-        return Ok(all_of(normalized.events, false));
+        return Ok(all_of(sent, normalized.events, false));
     }
     let results = split(&normalized.events).map_err(|cause| defect(&cause.to_string()))?;
     if results.len() + normalized.rejected.len() != sent {
@@ -118,9 +122,11 @@ fn hop(event: &EventRef<'_>) -> u32 {
 fn assemble<'a>(steps: Vec<Step<'a>>, results: &[&'a str], reasons: &[Option<&'a str>]) -> Ends {
     let mut events = BatchWriter::new();
     let mut dead = Vec::new();
+    let mut kept = Runs::default();
     let mut results = results.iter();
     let mut reasons = reasons.iter();
     for step in steps {
+        let before = events.len();
         match step {
             Step::Keep(event) => events.push(event),
             Step::Dead(end) => dead.push(end),
@@ -129,13 +135,14 @@ fn assemble<'a>(steps: Vec<Step<'a>>, results: &[&'a str], reasons: &[Option<&'a
                 None => results.next().into_iter().for_each(|event| events.push(event)),
             },
         }
+        kept.push((events.len() - before) as u64);
     }
     let dead: Vec<_> = dead.iter().map(|end| (end.stage, &*end.reason, end.event)).collect();
-    Ends { events: events.finish(), unchanged: false, dead: dead_json(&dead) }
+    Ends { events: events.finish(), unchanged: false, dead: dead_json(&dead), kept }
 }
 
-fn all_of(events: String, unchanged: bool) -> Ends {
-    Ends { events, unchanged, dead: NO_EVENTS.to_owned() }
+fn all_of(count: usize, events: String, unchanged: bool) -> Ends {
+    Ends { events, unchanged, dead: NO_EVENTS.to_owned(), kept: Runs::of(count, 1) }
 }
 
 fn defect(what: &str) -> Fault {
@@ -172,6 +179,7 @@ mod tests {
         let text = format!("[ {} ,\n{} ]", event("1", ""), event("2", r#","erhop":"1""#));
         let outcome = run(text.clone(), unasked).unwrap();
         assert_eq!((outcome.events, outcome.dead.as_str()), (text, "[]"));
+        assert_eq!(outcome.kept, Runs::of(2, 1));
     }
 
     #[test]
@@ -197,6 +205,7 @@ mod tests {
         .unwrap();
         assert_eq!(outcome.events, batch(&[event("1", ""), event("b", ""), event("4", ""), event("e", "")]));
         assert_eq!(outcome.dead, dead_json(&[("normalize", "no type", &raw("3"))]));
+        assert_eq!(outcome.kept.to_string(), "2x1 1x0 2x1");
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bindings::eventrunner::platform::kv;
 use bindings::eventrunner::platform::types::{Fault, FaultCode};
 use bindings::exports::eventrunner::platform::rules::{Guest, Ruled};
+use er_event::event::split;
+use er_event::Runs;
 use er_rules::{compile, evaluate, unpack, Rules};
 use er_tenant::rules::{set_path, texts_path, Texts, NO_RULES, RULES_BUCKET};
 
@@ -23,8 +25,16 @@ struct Component;
 impl Guest for Component {
     fn evaluate(tenant: String, version: u64, events: String) -> Result<Ruled, Fault> {
         if version == NO_RULES {
-            let (dropped, dead, stats) = (Vec::new(), "[]".to_owned(), "{}".to_owned());
-            return Ok(Ruled { events: vec![events], dropped, dead, stats });
+            let count = split(&events).map_err(|cause| fault(FaultCode::Invalid, cause))?.len();
+            return Ok(Ruled {
+                events: vec![events],
+                dropped: Vec::new(),
+                dead: "[]".to_owned(),
+                stats: "{}".to_owned(),
+                passed: Runs::of(count, 1).to_string(),
+                held: Runs::of(count, 0).to_string(),
+                evaluations: Runs::of(count, 0).to_string(),
+            });
         }
         let compiled = fetch(&set_path(&tenant, version))?;
         match Rules::open(&compiled, version, now_us()) {
@@ -41,7 +51,15 @@ impl Guest for Component {
 fn run(mut rules: Rules<'_>, events: &str) -> Result<Ruled, Fault> {
     let ruled = evaluate(&mut rules, events).map_err(|cause| fault(FaultCode::Invalid, cause))?;
     let stats = serde_json::to_string(&ruled.stats).map_err(defect)?;
-    Ok(Ruled { events: ruled.events, dropped: ruled.dropped, dead: ruled.dead, stats })
+    Ok(Ruled {
+        events: ruled.events,
+        dropped: ruled.dropped,
+        dead: ruled.dead,
+        stats,
+        passed: ruled.passed.to_string(),
+        held: ruled.held.to_string(),
+        evaluations: ruled.evaluations.to_string(),
+    })
 }
 
 fn fetch(key: &str) -> Result<Vec<u8>, Fault> {

@@ -158,6 +158,40 @@ impl Client {
         }
     }
 
+    /// What is at a path, as JSON.
+    ///
+    /// # Errors
+    /// Any answer besides 200.
+    pub async fn read(&self, path: &str) -> anyhow::Result<Value> {
+        let answer = self.get(path).await?;
+        if answer.status != StatusCode::OK {
+            bail!("GET {path}: {} {}", answer.status, answer.body);
+        }
+        Ok(answer.json())
+    }
+
+    /// Puts a plan on offer unless there is one of that name, and gives it to a tenant that has none.
+    ///
+    /// # Errors
+    /// What the API refuses.
+    pub async fn give_plan(&self, tenant: &str, name: &str, plan: &Value) -> anyhow::Result<()> {
+        let offer = format!("/api/v1/plans/{name}");
+        if self.get(&offer).await?.status == StatusCode::NOT_FOUND {
+            let made = self.call(reqwest::Method::PUT, &offer, Some(plan)).await?;
+            if !made.status.is_success() {
+                bail!("the plan `{name}`: {} {}", made.status, made.body);
+            }
+        }
+        let held = format!("/api/v1/tenants/{tenant}/plan");
+        if self.get(&held).await?.status == StatusCode::NOT_FOUND {
+            let given = self.call(reqwest::Method::PUT, &held, Some(&serde_json::json!({ "plan": name }))).await?;
+            if !given.status.is_success() {
+                bail!("giving `{tenant}` the plan `{name}`: {} {}", given.status, given.body);
+            }
+        }
+        Ok(())
+    }
+
     /// Makes a tenant unless it is there, and a key of it.
     ///
     /// # Errors

@@ -13,6 +13,8 @@ use er_event::packed;
 use futures::StreamExt as _;
 use serde_json::Value;
 
+use crate::bill::{self, Used};
+
 /// Requests under way at once, as a busy sender would have.
 const CONCURRENCY: usize = 16;
 const TYPES_SHOWN: usize = 12;
@@ -60,6 +62,7 @@ pub async fn run(env: &Env, modules: &Path, deadline: Duration) -> anyhow::Resul
         }
     });
     save_rules(env, &client).await?;
+    let used = Used::read(&client, &env.tenant).await?;
     let dead_before = count_dead(&client).await?;
     let since = er_event::event::rfc3339_us(now_us());
     let position = tail_position(&nats).await?;
@@ -118,21 +121,29 @@ pub async fn run(env: &Env, modules: &Path, deadline: Duration) -> anyhow::Resul
     };
     let (types, alerts, dead) = alerts;
     collector.abort();
-    let delivered = lock(&delivered);
-    print_table(&Table {
-        sent: webhooks.len(),
-        accepted,
-        refused,
-        sent_in,
-        types,
-        alerts,
-        dead,
-        delivered: &delivered,
-        ruled: &lock(&ruled),
-    });
+    let handed_over = {
+        let delivered = lock(&delivered);
+        print_table(&Table {
+            sent: webhooks.len(),
+            accepted,
+            refused,
+            sent_in,
+            types,
+            alerts,
+            dead,
+            delivered: &delivered,
+            ruled: &lock(&ruled),
+        });
+        delivered.events
+    };
+    // What consumers emit comes in as what clients send does.
+    let (events_in, deliveries) = (accepted + alerts, handed_over);
+    let used = used.grown(&client, &env.tenant, events_in as u64, deliveries as u64, deadline).await?;
+    bill::print(&client, &env.tenant, &used).await?;
     println!("\nTry next (first: . var/demo.env)");
     println!("  curl -s -H \"Authorization: Bearer $ER_API_KEY\" \"$ER_API_URL/api/v1/events?type=alert&from={since}&limit=3\"");
     println!("  curl -sN -H \"Authorization: Bearer $ER_API_KEY\" \"$ER_API_URL/api/v1/tail\"     # then run `make demo` again beside it");
+    println!("  curl -s -H \"Authorization: Bearer $ER_API_KEY\" \"$ER_API_URL/api/v1/invoice/$ER_TENANT?format=html\" >invoice.html");
     println!("  wash get links                                                       # `make wash` installs wash");
     Ok(())
 }

@@ -134,6 +134,10 @@ pub async fn operator_key(nats_url: &str, deadline: Duration) -> anyhow::Result<
     Ok(key)
 }
 
+/// What the first tenant pays.
+const PLAN_NAME: &str = "starter";
+const PLAN: &str = include_str!("../../../plans/starter.json");
+
 /// Brings the platform from just deployed to usable: an operator, a tenant with a key, the file that tells.
 /// Keys that are in the file already and still work are kept.
 ///
@@ -166,6 +170,8 @@ pub async fn bootstrap(mut env: Env, file: &Path, deadline: Duration) -> anyhow:
         Some(key) => key,
         None => anonymous.with_key(&env.admin_key).make_tenant(&env.tenant, "admin").await?,
     };
+    let plan = serde_json::from_str(PLAN).context("plans/starter.json")?;
+    anonymous.with_key(&env.admin_key).give_plan(&env.tenant, PLAN_NAME, &plan).await?;
     env.write(file)?;
     env.client()?.wait_ingesting(deadline).await?;
     Ok(env)

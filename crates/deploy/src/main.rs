@@ -1,5 +1,6 @@
 //! `er`: deploys EventRunner's applications, makes the first tenant, and shows the platform on real input.
 
+mod bill;
 mod demo;
 
 use std::path::PathBuf;

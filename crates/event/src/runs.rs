@@ -58,13 +58,13 @@ impl Runs {
 
     /// Each number as often as the one at its place in `times`; what has no partner is left out.
     pub fn repeated(&self, times: &Runs) -> Runs {
-        self.iter().zip(times.iter()).map(|(number, times)| (usize::try_from(times).unwrap_or(usize::MAX), number)).fold(
-            Runs::default(),
-            |mut runs, (times, number)| {
+        self.iter()
+            .zip(times.iter())
+            .map(|(number, times)| (usize::try_from(times).unwrap_or(usize::MAX), number))
+            .fold(Runs::default(), |mut runs, (times, number)| {
                 runs.push_many(times, number);
                 runs
-            },
-        )
+            })
     }
 }
 
@@ -93,7 +93,8 @@ impl FromStr for Runs {
         let mut runs = Runs::default();
         let mut total = 0_usize;
         for run in text.split(' ').filter(|run| !run.is_empty()) {
-            let read = run.split_once('x').and_then(|(count, number)| Some((count.parse().ok()?, number.parse().ok()?)));
+            let read =
+                run.split_once('x').and_then(|(count, number)| Some((count.parse().ok()?, number.parse().ok()?)));
             let (count, number): (usize, u64) = read.ok_or_else(|| NoRuns(run.to_owned()))?;
             total = total.saturating_add(count);
             // A short text must not stand for more numbers than anybody has events.

@@ -5,9 +5,9 @@
 //! others. A record below the floor can't be told from one that was counted, so it is not counted here: it comes back
 //! as [`Merge::Late`], and the analytics, which know every key for good, have it.
 //!
-//! Two records of one id that say different things (a batch that was handled again, a minute later) are a bug of
-//! whoever wrote them, but the sums must not depend on which came first. The one of the earlier minute counts, and of
-//! the same minute the smaller one: in the tenant's favour. Whoever adds up records elsewhere does the same.
+//! A record's key is (tenant, minute, id). Two records of one key can say different things: a batch that was delivered
+//! again, since nobody knew that it had been, took another time. The sums must not depend on which came first, so of
+//! each meter the smaller counts: in the tenant's favour. Whoever adds up records elsewhere does the same.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -30,7 +30,7 @@ pub enum Merge {
     Counted,
     /// The same record was counted before.
     Duplicate,
-    /// Another record with the same id was counted before. One of them counts, whichever came first.
+    /// Another record with the same key was counted before. Of each meter the smaller counts, whichever came first.
     Conflict,
     /// Its minute was retired.
     Late,
@@ -48,15 +48,13 @@ pub struct Sum {
 /// One tenant's part.
 #[derive(Debug, Clone, Default)]
 struct Account {
-    seen: HashMap<String, Seen>,
-    minutes: BTreeMap<Time, Quantities>,
+    minutes: BTreeMap<Time, Minute>,
 }
 
-/// A record without its names. Of two, the lesser counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Seen {
-    minute: Time,
-    used: Quantities,
+#[derive(Debug, Clone, Default)]
+struct Minute {
+    seen: HashMap<String, Quantities>,
+    sum: Quantities,
 }
 
 // === impl Ledger ===
@@ -74,32 +72,27 @@ impl Ledger {
 
     /// After an error everything is as before.
     pub fn merge(&mut self, record: &Record) -> Result<Merge> {
-        let seen = Seen { minute: record.minute, used: record.used };
-        let floor = self.floor;
-        let account = self.tenants.get_mut(&record.tenant);
-        if let Some((account, before)) = account.and_then(|account| {
-            let before = account.seen.get(&record.id).copied()?;
-            Some((account, before))
-        }) {
-            if before == seen {
-                return Ok(Merge::Duplicate);
-            }
-            // What was retired in the lesser's minute is out of reach: the one that was counted stays.
-            if seen < before && seen.minute >= floor {
-                account.replace(&record.id, before, seen)?;
-            }
-            return Ok(Merge::Conflict);
-        }
-        if record.minute < floor {
+        if record.minute < self.floor {
             return Ok(Merge::Late);
+        }
+        let minute = self.tenants.get_mut(&record.tenant).and_then(|account| account.minutes.get_mut(&record.minute));
+        if let Some(minute) = minute {
+            if let Some(before) = minute.seen.get_mut(&record.id) {
+                let least = before.least(&record.used);
+                if least == *before && least == record.used {
+                    return Ok(Merge::Duplicate);
+                }
+                minute.sum = minute.sum.minus(before).plus(&least)?;
+                *before = least;
+                return Ok(Merge::Conflict);
+            }
         }
         if self.records >= self.records_max {
             return Err(Error::LedgerFull);
         }
-        let account = self.tenants.entry(record.tenant.clone()).or_default();
-        let sum = account.sum(record.minute).plus(&record.used)?;
-        account.minutes.insert(record.minute, sum);
-        account.seen.insert(record.id.clone(), seen);
+        let minute = self.tenants.entry(record.tenant.clone()).or_default().minutes.entry(record.minute).or_default();
+        minute.sum = minute.sum.plus(&record.used)?;
+        minute.seen.insert(record.id.clone(), record.used);
         self.records = self.records.saturating_add(1);
         Ok(Merge::Counted)
     }
@@ -111,18 +104,18 @@ impl Ledger {
         let mut sums = Vec::new();
         for (tenant, account) in &mut self.tenants {
             let kept = account.minutes.split_off(&floor);
-            for (minute, used) in std::mem::replace(&mut account.minutes, kept) {
-                sums.extend(used.iter().map(|(meter, quantity)| Sum {
+            for (minute, Minute { sum, .. }) in std::mem::replace(&mut account.minutes, kept) {
+                sums.extend(sum.iter().map(|(meter, quantity)| Sum {
                     tenant: tenant.clone(),
                     minute,
                     meter,
                     quantity,
                 }));
             }
-            account.seen.retain(|_, seen| seen.minute >= floor);
         }
-        self.tenants.retain(|_, account| !account.seen.is_empty());
-        self.records = self.tenants.values().map(|account| account.seen.len()).sum();
+        self.tenants.retain(|_, account| !account.minutes.is_empty());
+        self.records =
+            self.tenants.values().flat_map(|account| account.minutes.values()).map(|minute| minute.seen.len()).sum();
         sums
     }
 
@@ -147,28 +140,10 @@ impl Ledger {
         }
         let mut usage = Usage::new(tenant, period, Window::Minute)?;
         let minutes = self.tenants.get(tenant).map(|account| account.minutes.range(period.from()..period.to()));
-        for (minute, used) in minutes.into_iter().flatten() {
-            usage.add_all(*minute, used)?;
+        for (minute, Minute { sum, .. }) in minutes.into_iter().flatten() {
+            usage.add_all(*minute, sum)?;
         }
         Ok(usage)
-    }
-}
-
-// === impl Account ===
-
-impl Account {
-    fn sum(&self, minute: Time) -> Quantities {
-        self.minutes.get(&minute).copied().unwrap_or_default()
-    }
-
-    /// Takes one record's counts out and puts another's in.
-    fn replace(&mut self, id: &str, old: Seen, new: Seen) -> Result<()> {
-        let without = self.sum(old.minute).minus(&old.used);
-        let with = if old.minute == new.minute { without } else { self.sum(new.minute) }.plus(&new.used)?;
-        self.minutes.insert(old.minute, without);
-        self.minutes.insert(new.minute, with);
-        self.seen.insert(id.to_owned(), new);
-        Ok(())
     }
 }
 
@@ -195,28 +170,28 @@ mod tests {
         let mut ledger = Ledger::new(at(0));
         assert_eq!(ledger.merge(&record("a", 1, 5)), Ok(Merge::Counted));
         assert_eq!(ledger.merge(&record("a", 1, 5)), Ok(Merge::Duplicate));
-        assert_eq!(ledger.merge(&record("a", 1, 6)), Ok(Merge::Conflict), "the same id says something else");
-        assert_eq!(ledger.merge(&record("a", 2, 4)), Ok(Merge::Conflict), "in another minute too");
+        assert_eq!(ledger.merge(&record("a", 1, 6)), Ok(Merge::Conflict), "the same key says something else");
         assert_eq!(ledger.merge(&Record { tenant: "other".into(), ..record("a", 1, 5) }), Ok(Merge::Counted));
         assert_eq!((total(&ledger), ledger.records()), (5, 2));
+        assert_eq!(ledger.merge(&record("a", 2, 4)), Ok(Merge::Counted), "the minute is part of the key");
+        assert_eq!((total(&ledger), ledger.records()), (9, 3));
         assert_eq!(ledger.tenants().collect::<Vec<_>>(), ["acme", "other"]);
     }
 
     #[test]
-    fn of_two_records_with_one_id_the_earlier_then_the_smaller_counts() {
-        let rivals = [record("a", 2, 1), record("a", 1, 9), record("a", 1, 7), record("a", 3, 4)];
+    fn of_two_records_with_one_key_the_smaller_counts_meter_by_meter() {
+        let used = |events, bytes| {
+            let used = Quantities::of(Meter::EventsIn, events).unwrap();
+            Record { used: used.with(Meter::BytesIn, bytes).unwrap(), ..record("a", 1, 1) }
+        };
+        let rivals = [used(9, 1), used(7, 3), used(8, 0)];
         for first in 0..rivals.len() {
             let mut ledger = Ledger::new(at(0));
             for place in 0..rivals.len() {
                 let _ = ledger.merge(&rivals[(first + place) % rivals.len()]).unwrap();
             }
-            assert_eq!((total(&ledger), ledger.records(), ledger.retire(at(2)).len()), (7, 1, 1));
+            assert_eq!((total(&ledger), ledger.records(), ledger.retire(at(2)).len()), (7, 1, 1), "no bytes are left");
         }
-        let mut ledger = Ledger::new(at(0));
-        let _ = ledger.merge(&record("a", 3, 4)).unwrap();
-        let _ = ledger.retire(at(2));
-        assert_eq!(ledger.merge(&record("a", 1, 9)), Ok(Merge::Conflict));
-        assert_eq!(total(&ledger), 4, "the earlier minute is shut");
     }
 
     #[test]

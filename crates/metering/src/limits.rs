@@ -30,3 +30,5 @@ pub const CLOSE_GRACE_US: u64 = 3_600_000_000;
 pub const PRICE_DIGITS_MAX: usize = 9;
 /// Rows of one report.
 pub const REPORT_ROWS_MAX: usize = 50_000;
+/// Windows of one answer of the analytics or the stream: two days by the minute, four months by the hour.
+pub const WINDOWS_MAX: usize = 3_000;

@@ -12,15 +12,15 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Meter {
-    /// Events that were let in: one for each receipt.
+    /// Events that were let in, each (source, id) once: sent by clients, or emitted by consumers.
     EventsIn,
-    /// Events that left: handed to a consumer that took them, or sent to a client.
+    /// Events that left: taken by a consumer, or sent to a client by the live tail.
     EventsOut,
-    /// Bytes of the events that were let in, as they came.
+    /// Bytes of the events that were let in, each as it lies in the raw stream: a CloudEvent in the JSON format.
     BytesIn,
     /// Bytes of the events that left.
     BytesOut,
-    /// Conditions of rules that were evaluated.
+    /// Rules that were evaluated: every rule of the set once for each event, those that rules made included.
     RuleEvaluations,
     /// Attempts to deliver one event to one consumer, those that failed included.
     Deliveries,
@@ -118,6 +118,14 @@ impl Quantities {
             *slot = sum(*slot, more)?;
         }
         Ok(self)
+    }
+
+    /// Of each meter the smaller count.
+    pub fn least(mut self, other: &Self) -> Self {
+        for (slot, other) in self.0.iter_mut().zip(other.0) {
+            *slot = other.min(*slot);
+        }
+        self
     }
 
     /// What is left; never below zero.

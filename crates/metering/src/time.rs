@@ -194,7 +194,7 @@ impl Period {
     }
 
     /// `2026-03` of a time in March 2026.
-    pub(crate) fn month_label(self) -> String {
+    pub fn month_label(self) -> String {
         self.from.to_string().chars().take(7).collect()
     }
 }

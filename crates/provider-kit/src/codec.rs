@@ -26,6 +26,13 @@ impl Encoder {
         self
     }
 
+    /// Appends a `u64` (or any narrower unsigned integer).
+    #[must_use]
+    pub fn unsigned(mut self, value: u64) -> Self {
+        self.leb128(value);
+        self
+    }
+
     /// Appends an `option<u64>` (or of any narrower unsigned integer).
     #[must_use]
     pub fn optional_unsigned(mut self, value: Option<u64>) -> Self {
@@ -120,6 +127,18 @@ impl<'a> Decoder<'a> {
         std::str::from_utf8(text).map_err(|_| Malformed("UTF-8"))
     }
 
+    /// An `option<string>`.
+    ///
+    /// # Errors
+    /// [`Malformed`] when it is cut short or not UTF-8.
+    pub fn optional_string(&mut self) -> Result<Option<&'a str>, Malformed> {
+        if self.is_some()? {
+            self.string().map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
     /// Whether an `option` holds a value, which follows.
     ///
     /// # Errors
@@ -173,6 +192,9 @@ mod tests {
         let mut decoder = Decoder::new(&bytes);
         assert_eq!(decoder.optional_u32(), Ok(Some(300)));
         assert_eq!(decoder.optional_u32(), Ok(None));
+        assert_eq!(Decoder::new(&Encoder::default().unsigned(300).finish()).unsigned(), Ok(300));
+        assert_eq!(Decoder::new(&[1, 1, b'a']).optional_string(), Ok(Some("a")));
+        assert_eq!(Decoder::new(&[0]).optional_string(), Ok(None));
         assert_eq!(Decoder::new(&[2, 1, b'a', 0]).strings(), Ok(vec!["a", ""]));
         assert_eq!(Decoder::new(&[0xff, 0xff, 0xff, 0x7f, 0]).strings(), Err(Malformed("a discriminant")));
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use er_event::dead::dead_json;
 use er_event::event::{split, BatchWriter};
-use er_event::Reject;
+use er_event::{Reject, Runs};
 use serde::Serialize;
 
 use crate::event::{End, Rules, Verdict};
@@ -21,6 +21,12 @@ pub struct Ruled {
     /// `[{"stage","reason","event"}]`
     pub dead: String,
     pub stats: Stats,
+    /// For each event of the batch: how many of `events` are it or were made from it.
+    pub passed: Runs,
+    /// The same of `dropped`.
+    pub held: Runs,
+    /// For each event of the batch: rules evaluated, every rule of the set once for it and for each that was made from it.
+    pub evaluations: Runs,
 }
 
 /// What a batch's run came to, in numbers.
@@ -41,12 +47,18 @@ pub struct Stats {
 pub fn evaluate(rules: &mut Rules<'_>, batch: &str) -> Result<Ruled, Reject> {
     let mut ends = Ends { events: Batches::with_capacity(batch.len() + batch.len() / 8), ..Ends::default() };
     let mut made: Vec<String> = Vec::new();
+    let rules_count = rules.len() as u64;
+    let (mut passed, mut held, mut evaluations) = (Runs::default(), Runs::default(), Runs::default());
     for event in split(batch)? {
+        let before = (ends.events.len, ends.stats.dropped, ends.stats.events);
         made.extend(ends.note(rules.run(event)));
         // Depth first: the hop limit bounds how far this goes, the emit limit how wide.
         while let Some(event) = made.pop() {
             made.extend(ends.note(rules.run(&event)));
         }
+        passed.push((ends.events.len - before.0) as u64);
+        held.push((ends.stats.dropped - before.1) as u64);
+        evaluations.push((ends.stats.events - before.2) as u64 * rules_count);
     }
     ends.stats.version = rules.version();
     let dead: Vec<_> = ends.dead.iter().map(|(reason, event)| (STAGE, reason.as_str(), event.as_str())).collect();
@@ -55,6 +67,9 @@ pub fn evaluate(rules: &mut Rules<'_>, batch: &str) -> Result<Ruled, Reject> {
         dropped: ends.dropped.finish(),
         dead: dead_json(&dead),
         stats: ends.stats,
+        passed,
+        held,
+        evaluations,
     })
 }
 
@@ -97,13 +112,15 @@ impl Ends {
 struct Batches {
     full: Vec<String>,
     open: BatchWriter,
+    /// Events in all of them.
+    len: usize,
 }
 
 // === impl Batches ===
 
 impl Batches {
     fn with_capacity(bytes: usize) -> Self {
-        Batches { full: Vec::new(), open: BatchWriter::with_capacity(bytes) }
+        Batches { open: BatchWriter::with_capacity(bytes), ..Batches::default() }
     }
 
     fn push(&mut self, event: &str) {
@@ -111,6 +128,7 @@ impl Batches {
             self.full.push(std::mem::take(&mut self.open).finish());
         }
         self.open.push(event);
+        self.len += 1;
     }
 
     fn finish(mut self) -> Vec<String> {
@@ -166,6 +184,9 @@ mod tests {
         assert_eq!((dead.len(), &*dead[0].stage, &*dead[0].reason), (1, "rules", "Bad: bad"));
         let fired = ["Bad", "Copy", "Noise"].map(|rule| (rule.to_owned(), 1)).into();
         assert_eq!(out.stats, Stats { version: 3, events: 6, dropped: 1, dead: 1, emitted: 1, fired });
+        assert_eq!(out.passed.to_string(), "1x1 1x0 1x2 1x0 1x1");
+        assert_eq!(out.held.to_string(), "1x0 1x1 3x0");
+        assert_eq!(out.evaluations.to_string(), "2x3 1x6 2x3", "three rules, twice where an event was made");
     }
 
     #[test]

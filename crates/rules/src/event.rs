@@ -84,6 +84,15 @@ impl<'b> Rules<'b> {
         self.version
     }
 
+    /// How many rules there are.
+    pub fn len(&self) -> usize {
+        self.set.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty()
+    }
+
     /// Runs one event, which is a CloudEvent that was let in.
     pub fn run<'e>(&mut self, event: &'e str) -> Verdict<'e> {
         let mut actions = Actions::new(self.now_us);

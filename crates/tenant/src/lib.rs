@@ -1,6 +1,7 @@
 //! Who is who: tenants, API keys and what the holder of one may do. Pure records and decisions; the buckets they
 //! rest in are somebody else's.
 
+pub mod billing;
 mod check;
 mod key;
 mod record;

@@ -6,6 +6,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{valid_name, Invalid, OPERATOR};
 
+/// How long events may be kept: ten years.
+const KEEP_H_MAX: u32 = 87_600;
+
 /// What a tenant may use. None is no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -13,6 +16,9 @@ pub struct Quota {
     pub events_per_s: Option<u32>,
     /// Events that may come at once on top of the rate.
     pub burst: Option<u32>,
+    /// Hours that events are kept in the event store; none is the store's own setting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_h: Option<u32>,
 }
 
 /// A tenant, as it rests in [`crate::TENANTS_BUCKET`] and as the API shows it.
@@ -58,6 +64,8 @@ pub struct QuotaPatch {
     pub events_per_s: Option<Option<u32>>,
     #[serde(deserialize_with = "present")]
     pub burst: Option<Option<u32>>,
+    #[serde(deserialize_with = "present")]
+    pub keep_h: Option<Option<u32>>,
 }
 
 /// Tells `null` (some none) from absent (none).
@@ -73,8 +81,11 @@ impl Quota {
             Quota { events_per_s: Some(0), .. } => Err(Invalid(
                 "quota.events_per_s: 0 lets nothing in; suspend the tenant, or use null for no limit".into(),
             )),
-            Quota { events_per_s: None, burst: Some(_) } => {
+            Quota { events_per_s: None, burst: Some(_), .. } => {
                 Err(Invalid("quota.burst: means nothing without quota.events_per_s".into()))
+            }
+            Quota { keep_h: Some(hours), .. } if !(1..=KEEP_H_MAX).contains(&hours) => {
+                Err(Invalid(format!("quota.keep_h: 1 to {KEEP_H_MAX} hours")))
             }
             quota => Ok(quota),
         }
@@ -122,6 +133,7 @@ impl TenantPatch {
             record.quota = Quota {
                 events_per_s: quota.events_per_s.unwrap_or(record.quota.events_per_s),
                 burst: quota.burst.unwrap_or(record.quota.burst),
+                keep_h: quota.keep_h.unwrap_or(record.quota.keep_h),
             }
             .checked()?;
         }
@@ -139,7 +151,7 @@ mod tests {
             name: "Acme".into(),
             created: "2025-01-01T00:00:00Z".into(),
             suspended: false,
-            quota: Quota { events_per_s: Some(100), burst: Some(200) },
+            quota: Quota { events_per_s: Some(100), burst: Some(200), keep_h: None },
         }
     }
 
@@ -168,12 +180,12 @@ mod tests {
     #[test]
     fn a_patch_tells_null_from_absent() {
         assert_eq!(patched("{}").unwrap(), acme());
-        assert_eq!(
-            patched(r#"{"quota":{"burst":null}}"#).unwrap().quota,
-            Quota { events_per_s: Some(100), burst: None }
-        );
+        assert_eq!(patched(r#"{"quota":{"burst":null}}"#).unwrap().quota, Quota { burst: None, ..acme().quota });
         assert_eq!(patched(r#"{"quota":{"events_per_s":null,"burst":null}}"#).unwrap().quota, Quota::default());
         assert!(patched(r#"{"quota":{"events_per_s":0}}"#).is_err());
+        for (hours, good) in [("1", true), ("87600", true), ("0", false), ("87601", false), ("null", true)] {
+            assert_eq!(patched(&format!(r#"{{"quota":{{"keep_h":{hours}}}}}"#)).is_ok(), good, "{hours}");
+        }
         assert!(patched(r#"{"quota":{"events_per_s":null}}"#).is_err(), "the burst would stay without a rate");
         assert!(patched(r#"{"suspended":true}"#).unwrap().suspended);
     }

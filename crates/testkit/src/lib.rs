@@ -1,7 +1,9 @@
 //! What the end-to-end tests stand on: a platform of real processes that can be killed and paused, load that remembers
 //! what it was promised, and an oracle that holds the platform to it.
 
+pub mod analytics;
 pub mod cassandra;
+pub mod clickhouse;
 pub mod consumer;
 mod guard;
 pub mod load;
@@ -12,6 +14,7 @@ pub mod rng;
 pub mod sse;
 pub mod store_contract;
 pub mod tenant;
+pub mod usage;
 pub mod wait;
 
 pub use cassandra::Cassandra;

@@ -282,6 +282,7 @@ fn sets(options: &Options, dir: &Path, ingest: u16, api: u16, metrics: [u16; 3])
         format!("jetstream.metrics_addr=127.0.0.1:{m2}"),
         format!("store.metrics_addr=127.0.0.1:{m3}"),
         format!("store.data_dir={}", dir.join("events").display()),
+        format!("store.chdb_lib={}", root().join("build/libchdb.so").display()),
         format!("api-address.address=127.0.0.1:{api}"),
     ];
     let given = options.sets.iter().map(|set| (*set).to_string());

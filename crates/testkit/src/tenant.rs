@@ -11,7 +11,7 @@ pub struct Tenant {
     pub id: String,
     /// In the name of its admin.
     pub client: Client,
-    pub(crate) operator: Client,
+    pub operator: Client,
 }
 
 /// A key that was made: what it is called, and a client in its name.

@@ -71,7 +71,7 @@ mod tests {
     use std::time::Duration;
 
     fn quota(events_per_s: u32, burst: u32) -> Quota {
-        Quota { events_per_s: Some(events_per_s), burst: Some(burst) }
+        Quota { events_per_s: Some(events_per_s), burst: Some(burst), keep_h: None }
     }
 
     #[test]

@@ -47,6 +47,12 @@ impl Delivery {
         self.header(streams::RECEIVED_US).and_then(|text| text.parse().ok()).unwrap_or_default()
     }
 
+    /// When the message came into its stream, in microseconds since 1970; 0 where that is not known.
+    pub fn published_us(&self) -> u64 {
+        let published = self.message.info().map(|info| info.published.unix_timestamp_nanos() / 1_000);
+        published.ok().and_then(|us| u64::try_from(us).ok()).unwrap_or_default()
+    }
+
     /// Position in the stream, and how often it has been delivered (1: the first time).
     pub fn position(&self) -> (u64, u64) {
         self.message

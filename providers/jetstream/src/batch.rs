@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use er_event::limits::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX};
 use er_event::packed::PackedError;
+use er_event::Runs;
 
 use crate::ack::Delivery;
 use crate::payload::Payload;
@@ -35,6 +36,15 @@ impl Group {
     /// Events of all messages, as whoever published them counted them.
     pub fn count(&self) -> usize {
         self.events
+    }
+
+    /// For each event the message that brought it, by its place in the stream.
+    pub fn claims(&self) -> Runs {
+        let mut claims = Runs::default();
+        for delivery in &self.deliveries {
+            claims.push_many(delivery.events(), delivery.position().0);
+        }
+        claims
     }
 
     /// The joined batch.

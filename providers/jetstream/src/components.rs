@@ -1,12 +1,14 @@
-//! The two component functions that this provider calls, as typed calls.
+//! The component functions that this provider calls, as typed calls.
 
 use std::time::Duration;
 
+use er_event::runs::{NoRuns, Runs};
 use er_provider_kit::call::{CallError, Caller};
 use er_provider_kit::codec::{Decoder, Encoder, Malformed};
 
 const PROCESSOR: &str = "eventrunner:platform/processor@0.1.0";
 const CONSUMER: &str = "eventrunner:platform/consumer@0.1.0";
+const COLLECTOR: &str = "eventrunner:platform/collector@0.1.0";
 
 /// What `processor.process` made of a batch.
 #[derive(Debug)]
@@ -16,6 +18,21 @@ pub struct Outcome {
     pub dead: String,
     /// What the tenant's rules did: JSON.
     pub rules: Option<String>,
+    /// For each raw event: rules evaluated.
+    pub evaluations: Option<Runs>,
+    /// For each raw event: 1 if it was there before.
+    pub repeated: Option<Runs>,
+}
+
+/// A batch of one tenant's raw events, and how it is to be taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Work<'a> {
+    pub tenant: &'a str,
+    pub rules: Option<u64>,
+    pub keep_h: Option<u32>,
+    /// For each event what brought it.
+    pub claims: &'a Runs,
+    pub raw: &'a str,
 }
 
 /// An event that `consumer.handle` named as not handled.
@@ -41,6 +58,8 @@ pub enum ComponentError {
     },
     #[error(transparent)]
     Malformed(#[from] Malformed),
+    #[error(transparent)]
+    NoRuns(#[from] NoRuns),
 }
 
 // Discriminants of `types.fault-code` in the order of the WIT.
@@ -50,15 +69,16 @@ const FAULT_UNAVAILABLE: u8 = 5;
 pub async fn process(
     caller: &Caller,
     engine: &str,
-    tenant: &str,
-    rules: Option<u64>,
-    raw: &str,
+    work: Work<'_>,
     deadline: Duration,
 ) -> Result<Outcome, ComponentError> {
-    let params = Encoder::with_capacity(tenant.len() + raw.len() + 32)
-        .string(tenant)
-        .optional_unsigned(rules)
-        .string(raw)
+    let claims = work.claims.to_string();
+    let params = Encoder::with_capacity(work.tenant.len() + claims.len() + work.raw.len() + 64)
+        .string(work.tenant)
+        .optional_unsigned(work.rules)
+        .optional_unsigned(work.keep_h.map(u64::from))
+        .string(&claims)
+        .string(work.raw)
         .finish();
     let answer = caller.call(engine, PROCESSOR, "process", params, deadline).await?;
     let mut answer = Decoder::new(&answer);
@@ -68,15 +88,48 @@ pub async fn process(
             false => None,
         };
         let dead = answer.string()?.to_string();
-        let rules = if answer.is_some()? { Some(answer.string()?.to_string()) } else { None };
-        return Ok(Outcome { events, dead, rules });
+        let rules = answer.optional_string()?.map(str::to_string);
+        let evaluations = answer.optional_string()?.map(str::parse).transpose()?;
+        let repeated = answer.optional_string()?.map(str::parse).transpose()?;
+        return Ok(Outcome { events, dead, rules, evaluations, repeated });
     }
-    let code = answer.byte()?;
-    Err(ComponentError::Refused {
-        reason: answer.string()?.to_string(),
-        retry_after_ms: answer.optional_u32()?,
-        transient: matches!(code, FAULT_EXHAUSTED | FAULT_UNAVAILABLE),
-    })
+    Err(refused(answer))
+}
+
+/// The `fault` of an answer.
+fn refused(mut answer: Decoder<'_>) -> ComponentError {
+    let mut read = || -> Result<ComponentError, Malformed> {
+        let code = answer.byte()?;
+        Ok(ComponentError::Refused {
+            reason: answer.string()?.to_string(),
+            retry_after_ms: answer.optional_u32()?,
+            transient: matches!(code, FAULT_EXHAUSTED | FAULT_UNAVAILABLE),
+        })
+    };
+    read().unwrap_or_else(ComponentError::from)
+}
+
+pub async fn collect(caller: &Caller, billing: &str, records: &str, deadline: Duration) -> Result<(), ComponentError> {
+    let params = Encoder::with_capacity(records.len() + 8).string(records).finish();
+    let answer = caller.call(billing, COLLECTOR, "collect", params, deadline).await?;
+    let mut answer = Decoder::new(&answer);
+    if answer.is_ok()? {
+        Ok(())
+    } else {
+        Err(refused(answer))
+    }
+}
+
+/// How many tenants were looked at; 0: nothing is left to do.
+pub async fn close(caller: &Caller, billing: &str, settled_us: u64, deadline: Duration) -> Result<u64, ComponentError> {
+    let params = Encoder::default().unsigned(settled_us).finish();
+    let answer = caller.call(billing, COLLECTOR, "close", params, deadline).await?;
+    let mut answer = Decoder::new(&answer);
+    if answer.is_ok()? {
+        Ok(answer.unsigned()?)
+    } else {
+        Err(refused(answer))
+    }
 }
 
 pub async fn handle(

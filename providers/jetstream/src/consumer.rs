@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::Context;
-use er_event::event::{parse_batch, type_matches, BatchWriter, EventRef};
+use er_event::event::{parse_batch, split, type_matches, BatchWriter, EventRef};
+use er_event::Runs;
 use er_provider_kit::call::{CallError, Caller};
 use metrics::{counter, histogram};
 use tokio_util::sync::CancellationToken;
@@ -13,11 +14,13 @@ use tracing::{debug, info, warn};
 
 use crate::ack::Delivery;
 use crate::components::{handle, ComponentError};
+use crate::meter::{self, Called, Deliveries};
 use crate::publish::{now_us, publish_all};
 use crate::pull::{Prefetch, Puller};
 use crate::retry::{Policy, Unhandled, ATTEMPT, NOT_BEFORE_US};
 use crate::settings::ConsumerSettings;
 use crate::streams;
+use crate::usage::UsageLog;
 
 const PREFETCH: Prefetch = Prefetch { messages: 32, bytes: 2 << 20 };
 /// Wait before a batch goes to a consumer that is not running again; not an attempt.
@@ -36,6 +39,17 @@ pub struct Consumer {
     pub settings: Arc<ConsumerSettings>,
     /// Hops of the events that the consumer is working on, for what it emits meanwhile.
     pub hop: Arc<AtomicU32>,
+    pub usage: UsageLog,
+}
+
+/// What tells one call's events from another's.
+#[derive(Debug, Clone, Copy)]
+struct Call<'a> {
+    /// Which attempt, from 1.
+    attempt: u32,
+    received_us: u64,
+    /// The same on every repeat.
+    id: &'a str,
 }
 
 /// The batch could not be brought to an end now, through no fault of its own.
@@ -73,7 +87,7 @@ impl Consumer {
             let mut away = None;
             for group in self.groups(deliveries) {
                 let result = match &away {
-                    None => self.deliver(&group).await,
+                    None => self.deliver("deliver", &group).await,
                     Some(_) => Err(Away("behind a batch that waits".into())),
                 };
                 away = self.settle(group, result).await.or(away);
@@ -107,7 +121,7 @@ impl Consumer {
                     continue;
                 }
                 let group = vec![delivery];
-                let result = self.deliver(&group).await;
+                let result = self.deliver("retry", &group).await;
                 if self.settle(group, result).await.is_some() {
                     pause(&stop).await;
                 }
@@ -157,34 +171,57 @@ impl Consumer {
         }
     }
 
-    async fn deliver(&self, group: &[Delivery]) -> Result<(), Away> {
+    /// `what`: the kind of delivery, which with the message's place names what is metered.
+    async fn deliver(&self, what: &str, group: &[Delivery]) -> Result<(), Away> {
         let Some(first) = group.first() else {
             return Ok(());
         };
-        let attempt = header(first, ATTEMPT).unwrap_or(1);
         let id = format!("{}-{}", first.position().0, group.len());
-        let received_us = first.received_us();
+        let call = Call { attempt: header(first, ATTEMPT).unwrap_or(1), received_us: first.received_us(), id: &id };
         let batch = crate::batch::joined(group).map_err(|e| Away(e.to_string()))?;
         let text = std::str::from_utf8(&batch).map_err(|e| Away(e.to_string()))?;
+        let mut metered = Deliveries::of(group.len());
         let count = group.iter().map(Delivery::events).sum();
         if self.takes_all(text, count) {
-            return self.attempt(text, count, attempt, received_us, &id).await;
-        }
-        let events = parse_batch(text).map_err(|e| Away(e.to_string()))?;
-        let mut part = BatchWriter::new();
-        let mut parts = Vec::new();
-        for event in events.iter().filter(|event| self.wants(event)) {
-            if part.len() >= self.settings.batch_events_max {
-                parts.push(std::mem::take(&mut part));
+            let called = self.attempt(text, count, call).await?;
+            if called.failed.is_empty() {
+                metered.note_whole(group, called.wall);
+            } else {
+                let events = split(text).map_err(|e| Away(e.to_string()))?;
+                metered.note(&meter::owners(group), |place| bytes(&events, place), &called);
             }
-            part.push(event.raw);
+        } else {
+            self.deliver_wanted(text, group, call, &mut metered).await?;
         }
-        if !part.is_empty() {
-            parts.push(part);
-        }
-        for (index, part) in parts.into_iter().enumerate() {
-            let count = part.len();
-            self.attempt(&part.finish(), count, attempt, received_us, &format!("{id}-{index}")).await?;
+        let name = format!("{what}.{}", self.durable());
+        let used = metered.records(&self.settings.tenant, &name, self.settings.memory_mib, group).map_err(Away)?;
+        self.usage.record(used).await.map_err(Away)
+    }
+
+    /// Only the events that the consumer wants, in as many calls as its batch size asks for.
+    async fn deliver_wanted(
+        &self,
+        text: &str,
+        group: &[Delivery],
+        call: Call<'_>,
+        metered: &mut Deliveries,
+    ) -> Result<(), Away> {
+        let events = parse_batch(text).map_err(|e| Away(e.to_string()))?;
+        let owners = meter::owners(group);
+        let wanted: Vec<(&str, u64)> = events
+            .iter()
+            .zip(owners.iter())
+            .filter(|(event, _)| self.wants(event))
+            .map(|(event, owner)| (event.raw, owner))
+            .collect();
+        for (index, part) in wanted.chunks(self.settings.batch_events_max).enumerate() {
+            let mut batch = BatchWriter::new();
+            part.iter().for_each(|(event, _)| batch.push(event));
+            let id = format!("{}-{index}", call.id);
+            let called = self.attempt(&batch.finish(), part.len(), Call { id: &id, ..call }).await?;
+            let owners: Runs = part.iter().map(|(_, owner)| *owner).collect();
+            let (part, _): (Vec<&str>, Vec<u64>) = part.iter().copied().unzip();
+            metered.note(&owners, |place| bytes(&part, place), &called);
         }
         Ok(())
     }
@@ -214,7 +251,7 @@ impl Consumer {
     }
 
     /// `events`: a batch of `count` events.
-    async fn attempt(&self, events: &str, count: usize, attempt: u32, received_us: u64, id: &str) -> Result<(), Away> {
+    async fn attempt(&self, events: &str, count: usize, call: Call<'_>) -> Result<Called, Away> {
         self.note_hop(events);
         let started = Instant::now();
         let answer = handle(&self.caller, &self.id, events, self.settings.timeout).await;
@@ -222,23 +259,21 @@ impl Consumer {
         histogram!("eventrunner_consumer_seconds").record(wall.as_secs_f64());
         let whole;
         let parsed;
-        let unhandled: Vec<Unhandled> = match answer {
+        let unhandled: Vec<(usize, Unhandled)> = match answer {
             Ok(failures) if failures.is_empty() => {
-                self.report(events.len(), count, 0, attempt, received_us, wall).await;
-                return Ok(());
+                self.report(events.len(), count, 0, call, wall).await;
+                return Ok(Called { wall, failed: Vec::new() });
             }
             Ok(failures) => {
                 whole = false;
                 parsed = parse_batch(events).map_err(|e| Away(e.to_string()))?;
                 parsed
                     .iter()
-                    .filter_map(|event| {
+                    .enumerate()
+                    .filter_map(|(place, event)| {
                         let failure = failures.iter().find(|failure| failure.id == event.id)?;
-                        Some(Unhandled {
-                            raw: event.raw,
-                            reason: failure.reason.clone(),
-                            after: failure.retry_after_ms.map(|ms| Duration::from_millis(ms.into())),
-                        })
+                        let after = failure.retry_after_ms.map(|ms| Duration::from_millis(ms.into()));
+                        Some((place, Unhandled { raw: event.raw, reason: failure.reason.clone(), after }))
                     })
                     .collect()
             }
@@ -249,8 +284,12 @@ impl Consumer {
                 whole = true;
                 parsed = parse_batch(events).map_err(|e| Away(e.to_string()))?;
                 let reason = error.to_string();
-                warn!(consumer = &*self.id, attempt, events = parsed.len(), reason, "batch failed");
-                parsed.iter().map(|event| Unhandled { raw: event.raw, reason: reason.clone(), after: None }).collect()
+                warn!(consumer = &*self.id, call.attempt, events = parsed.len(), reason, "batch failed");
+                parsed
+                    .iter()
+                    .enumerate()
+                    .map(|(place, event)| (place, Unhandled { raw: event.raw, reason: reason.clone(), after: None }))
+                    .collect()
             }
         };
         counter!("eventrunner_delivery_failures_total").increment(unhandled.len() as u64);
@@ -261,10 +300,11 @@ impl Consumer {
             attempts_max: self.settings.attempts_max,
             backoff: self.settings.backoff,
         };
-        let out = policy.after(attempt, &unhandled, whole, received_us, id);
+        let (failed, unhandled): (Vec<usize>, Vec<Unhandled>) = unhandled.into_iter().unzip();
+        let out = policy.after(call.attempt, &unhandled, whole, call.received_us, call.id);
         publish_all(&self.js, out).await.map_err(|e| Away(e.to_string()))?;
-        self.report(events.len(), count, unhandled.len(), attempt, received_us, wall).await;
-        Ok(())
+        self.report(events.len(), count, unhandled.len(), call, wall).await;
+        Ok(Called { wall, failed })
     }
 
     /// What the consumer emits while it works on these events is one hop further than the furthest of them.
@@ -283,7 +323,8 @@ impl Consumer {
     }
 
     /// A delivery report on `er.report.delivery.<tenant>` for whoever listens: bench, demo, tests. Not durable.
-    async fn report(&self, bytes: usize, count: usize, failed: usize, attempt: u32, received_us: u64, wall: Duration) {
+    async fn report(&self, bytes: usize, count: usize, failed: usize, call: Call<'_>, wall: Duration) {
+        let Call { attempt, received_us, .. } = call;
         let handled_us = now_us();
         counter!("eventrunner_events_delivered_total").increment((count - failed.min(count)) as u64);
         if received_us > 0 && attempt == 1 {
@@ -305,6 +346,11 @@ impl Consumer {
             warn!(%error, "delivery report not sent");
         }
     }
+}
+
+/// Of one event of a batch.
+fn bytes(events: &[&str], place: usize) -> u64 {
+    events.get(place).map_or(0, |event| event.len() as u64)
 }
 
 fn header<T: std::str::FromStr>(delivery: &Delivery, name: &str) -> Option<T> {

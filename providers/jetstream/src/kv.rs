@@ -85,27 +85,31 @@ impl Handler<Option<Context>> for Jetstream {
         cx: Option<Context>,
         bucket: String,
         filter: String,
+        after: Option<String>,
         limit: u32,
     ) -> anyhow::Result<Result<Vec<Item>, Fault>> {
         Ok(async {
             let store = self.bucket(cx.as_ref(), &bucket).await?;
             let limit = SCAN_MAX.min(limit as usize);
-            let entries =
-                entries(&store, &filter, limit).await.map_err(|e| unavailable("key-value", &format!("{e:#}")))?;
+            let entries = entries(&store, &filter, after.as_deref(), limit)
+                .await
+                .map_err(|e| unavailable("key-value", &format!("{e:#}")))?;
             entries.into_iter().map(|entry| item(entry.key, &entry.value, entry.revision)).collect()
         }
         .await)
     }
 }
 
-/// What stands under the keys that match `filter` (NATS subject wildcards), by key, at most `limit`.
-pub async fn entries(store: &Store, filter: &str, limit: usize) -> anyhow::Result<Vec<Entry>> {
+/// What stands under the keys that match `filter` (NATS subject wildcards) and come after `after`, by key, at most
+/// `limit`.
+pub async fn entries(store: &Store, filter: &str, after: Option<&str>, limit: usize) -> anyhow::Result<Vec<Entry>> {
     let prefix = format!("$KV.{}.", store.name);
     let stream = &store.stream;
     let mut subjects = stream.info_with_subjects(format!("{prefix}{filter}")).await?;
     let mut keys = Vec::new();
     while let Some((subject, _)) = subjects.try_next().await? {
-        keys.extend(subject.strip_prefix(&prefix).map(str::to_string));
+        let key = subject.strip_prefix(&prefix).filter(|key| after.is_none_or(|after| after < *key));
+        keys.extend(key.map(str::to_string));
     }
     keys.sort_unstable();
     // Deleted keys leave a marker behind, so more keys than items may have to be read.

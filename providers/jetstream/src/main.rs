@@ -4,22 +4,27 @@
 mod ack;
 mod batch;
 mod bindings;
+mod collector;
 mod components;
 mod consumer;
 mod emitter;
 mod fault;
+mod follow;
 mod kv;
+mod meter;
 mod payload;
 mod provider;
 mod publish;
 mod pull;
 mod raw_log;
 mod retry;
-mod rules;
 mod settings;
 mod shard;
 mod streams;
 mod tail;
+mod tenants;
+mod usage;
+mod usage_log;
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use async_nats::jetstream::{self, kv::Store};
 use er_provider_kit::{links, Caller};
 use er_tenant::rules::RULES_BUCKET;
+use er_tenant::TENANTS_BUCKET;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,12 +20,15 @@ use wasmcloud_provider_sdk::{
 };
 
 use crate::bindings::eventrunner::platform::types::{Fault, FaultCode};
+use crate::collector::Collector;
 use crate::consumer::Consumer;
 use crate::fault::fault;
-use crate::rules::Versions;
-use crate::settings::{ConsumerSettings, EmitterSettings, EngineSettings, ProviderSettings};
+use crate::follow::Followed;
+use crate::settings::{CollectorSettings, ConsumerSettings, EmitterSettings, EngineSettings, ProviderSettings};
 use crate::shard::Shard;
 use crate::streams;
+use crate::tenants::Tenants;
+use crate::usage::UsageLog;
 
 /// How long JetStream may take to confirm a message.
 const PUBACK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -55,7 +59,8 @@ pub struct Parts {
     pub js: jetstream::Context,
     pub caller: Caller,
     buckets: HashMap<&'static str, Store>,
-    rules: OnceCell<Versions>,
+    pub usage: UsageLog,
+    tenants: OnceCell<Tenants>,
 }
 
 // === impl Parts ===
@@ -86,13 +91,18 @@ impl Parts {
             Arc::clone(&connection.provider_id),
         )
         .await?;
-        Ok(Self { settings, nats, js, caller, buckets, rules: OnceCell::new() })
+        let usage = UsageLog::start(js.clone());
+        Ok(Self { settings, nats, js, caller, buckets, usage, tenants: OnceCell::new() })
     }
 
-    /// Which version of its rules each tenant's events run through; read, when this returns.
-    pub async fn rules(&self) -> anyhow::Result<&Versions> {
-        let bucket = self.bucket(RULES_BUCKET).await?;
-        Ok(self.rules.get_or_init(|| Versions::follow(bucket)).await)
+    /// What the pipeline needs of each tenant's records; read, when this returns.
+    pub async fn tenants(&self) -> anyhow::Result<&Tenants> {
+        let (rules, tenants) = (self.bucket(RULES_BUCKET).await?, self.bucket(TENANTS_BUCKET).await?);
+        let follow = || async {
+            let (rules, keep) = tokio::join!(Followed::follow(rules), Followed::follow(tenants));
+            Tenants { rules, keep }
+        };
+        Ok(self.tenants.get_or_init(follow).await)
     }
 
     /// One of [`streams::BUCKETS`].
@@ -158,7 +168,7 @@ impl Jetstream {
         let engine: Arc<str> = target.into();
         self.worker(target, move |provider, stop| async move {
             let parts = provider.parts().await?;
-            let rules = parts.rules().await?;
+            let tenants = parts.tenants().await?;
             futures::future::join_all((0..parts.settings.shards).map(|index| {
                 Shard {
                     js: parts.js.clone(),
@@ -166,7 +176,8 @@ impl Jetstream {
                     caller: parts.caller.clone(),
                     engine: Arc::clone(&engine),
                     timeout: settings.timeout,
-                    rules: rules.clone(),
+                    tenants: tenants.clone(),
+                    usage: parts.usage.clone(),
                     index,
                 }
                 .run(stop.clone())
@@ -188,9 +199,19 @@ impl Jetstream {
                 id,
                 settings: Arc::new(settings),
                 hop,
+                usage: parts.usage.clone(),
             }
             .run(stop)
             .await;
+            Ok(())
+        });
+    }
+
+    fn feed_billing(&self, target: &str, settings: CollectorSettings) {
+        let billing: Arc<str> = target.into();
+        self.worker(target, move |provider, stop| async move {
+            let parts = provider.parts().await?;
+            Collector { js: parts.js.clone(), caller: parts.caller.clone(), billing, settings }.run(stop).await;
             Ok(())
         });
     }
@@ -216,8 +237,11 @@ impl Provider for Jetstream {
                 "consumer" => {
                     self.feed_consumer(link.target_id, ConsumerSettings::parse(link.target_id, link.config)?);
                 }
+                "collector" => {
+                    self.feed_billing(link.target_id, CollectorSettings::parse(link.target_id, link.config)?);
+                }
                 other => anyhow::bail!(
-                    "link to {}: this provider calls `processor` and `consumer`, not `{other}`",
+                    "link to {}: this provider calls `processor`, `consumer` and `collector`, not `{other}`",
                     link.target_id
                 ),
             }

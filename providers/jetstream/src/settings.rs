@@ -19,6 +19,8 @@ pub struct ProviderSettings {
     pub events_bytes_max: i64,
     pub events_age_max: Duration,
     pub dead_age_max: Duration,
+    /// How long usage records can be read again to prove an invoice. More than a month and the time to ask.
+    pub usage_age_max: Duration,
     /// Replicas of every stream: 1 on one machine, 3 on a cluster.
     pub replicas: usize,
 }
@@ -28,6 +30,17 @@ pub struct ProviderSettings {
 pub struct EngineSettings {
     /// How long one `process` call may take.
     pub timeout: Duration,
+}
+
+/// Settings of the link to billing.
+#[derive(Debug, Clone)]
+pub struct CollectorSettings {
+    /// How long one `collect` or `close` call may take.
+    pub timeout: Duration,
+    /// `collect` calls under way at once.
+    pub calls_max: usize,
+    /// Between two looks whether a month is over.
+    pub close_every: Duration,
 }
 
 /// Settings of the link to a tenant's consumer.
@@ -45,6 +58,8 @@ pub struct ConsumerSettings {
     pub attempts_max: u32,
     /// Wait before the second attempt; it doubles with each further one.
     pub backoff: Duration,
+    /// Linear memory that an instance may have, as its host was told: what is billed for the time of a call.
+    pub memory_mib: u64,
     /// Where a consumer that was never there before starts: at the oldest event kept, or at the next.
     pub from_start: bool,
 }
@@ -71,6 +86,7 @@ impl ProviderSettings {
             events_bytes_max: s.number("events_bytes_max", 8 * GIB, 1 << 20..=1 << 44)?,
             events_age_max: Duration::from_secs(s.number("events_age_max_h", 168, 1..=8760)? * hour),
             dead_age_max: Duration::from_secs(s.number("dead_age_max_h", 720, 1..=8760)? * hour),
+            usage_age_max: Duration::from_secs(s.number("usage_age_max_h", 1_680, 1..=87_600)? * hour),
             replicas: s.number("replicas", 1, 1..=5)?,
         };
         s.finish()?;
@@ -89,6 +105,21 @@ impl EngineSettings {
     }
 }
 
+// === impl CollectorSettings ===
+
+impl CollectorSettings {
+    pub fn parse(target: &str, map: &HashMap<String, String>) -> Result<Self, Error> {
+        let mut s = Settings::new(format!("link to billing {target}"), map);
+        let settings = Self {
+            timeout: s.millis("timeout_ms", 15_000, 100..=60_000)?,
+            calls_max: s.number("calls_max", 8, 1..=64)?,
+            close_every: s.millis("close_every_ms", 60_000, 100..=3_600_000)?,
+        };
+        s.finish()?;
+        Ok(settings)
+    }
+}
+
 // === impl ConsumerSettings ===
 
 impl ConsumerSettings {
@@ -102,6 +133,7 @@ impl ConsumerSettings {
             timeout: s.millis("timeout_ms", 6_000, 100..=60_000)?,
             attempts_max: s.number("attempts_max", 5, 1..=20)?,
             backoff: s.millis("backoff_ms", 500, 10..=60_000)?,
+            memory_mib: s.number("memory_mib", 64, 1..=4_095)?,
             from_start: s.text("deliver").is_some_and(|value| value == "all"),
         };
         s.finish()?;

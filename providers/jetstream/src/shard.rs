@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream::Context;
 use er_event::dead::{read_dead, DeadLetter};
 use er_event::event::split;
+use er_event::Runs;
 use er_provider_kit::call::{CallError, Caller};
 use er_tenant::rules::NO_RULES;
 use metrics::{counter, histogram};
@@ -15,13 +16,15 @@ use tracing::{error, warn};
 
 use crate::ack::Delivery;
 use crate::batch::{group, Group};
-use crate::components::{process, ComponentError, Outcome};
+use crate::components::{process, ComponentError, Outcome, Work};
+use crate::meter;
 use crate::payload::Payload;
 use crate::publish::{now_us, publish_all, Outgoing};
 use crate::pull::{Prefetch, Puller};
 use crate::retry::dead_letter;
-use crate::rules::Versions;
 use crate::streams;
+use crate::tenants::Tenants;
+use crate::usage::UsageLog;
 
 /// A raw message is delivered again when nothing was heard of it for this long. More than a call's deadline
 /// and the publish of its outcome.
@@ -44,7 +47,8 @@ pub struct Shard {
     pub caller: Caller,
     pub engine: Arc<str>,
     pub timeout: Duration,
-    pub rules: Versions,
+    pub tenants: Tenants,
+    pub usage: UsageLog,
     pub index: u32,
 }
 
@@ -131,15 +135,18 @@ impl Shard {
 
     async fn together(&self, tenant: &str, group: &Group, id: &str, received_us: u64) -> Result<(), String> {
         let batch = group.batch().map_err(|e| e.to_string())?;
-        let outcome = self.process(tenant, text(&batch)?).await.map_err(|e| e.to_string())?;
+        let claims = group.claims();
+        let outcome = self.process(tenant, &claims, text(&batch)?).await.map_err(|e| e.to_string())?;
+        let used = meter::raw(tenant, &group.deliveries, outcome.evaluations.as_ref(), outcome.repeated.as_ref())?;
         let unchanged = || (group.payload(&batch), group.count());
-        self.publish(tenant, unchanged, outcome, id, received_us).await
+        let publish = self.publish(tenant, unchanged, outcome, id, received_us);
+        futures::future::try_join(publish, self.usage.record(used)).await.map(|_| ())
     }
 
-    async fn process(&self, tenant: &str, raw: &str) -> Result<Outcome, ComponentError> {
+    async fn process(&self, tenant: &str, claims: &Runs, raw: &str) -> Result<Outcome, ComponentError> {
         // One version for the whole batch.
-        let rules = self.rules.of(tenant);
-        process(&self.caller, &self.engine, tenant, rules, raw, self.timeout).await
+        let (rules, keep_h) = (self.tenants.rules_of(tenant), self.tenants.keep_h_of(tenant));
+        process(&self.caller, &self.engine, Work { tenant, rules, keep_h, claims, raw }, self.timeout).await
     }
 
     /// Publishes the outcome of a batch. `unchanged`: the batch itself, and how many events it holds.
@@ -217,26 +224,35 @@ impl Shard {
         let batch = group.batch().map_err(|e| e.to_string())?;
         let events = split(text(&batch)?).map_err(|e| e.to_string())?;
         let mut dead = Vec::new();
-        for (index, event) in events.iter().enumerate() {
+        let (mut evaluations, mut repeated) = (Runs::default(), Runs::default());
+        for ((index, event), claim) in events.iter().enumerate().zip(group.claims().iter()) {
             let alone = format!("[{event}]");
-            match self.try_alone(tenant, &alone).await? {
+            let number = |runs: &Option<Runs>| runs.as_ref().and_then(|runs| runs.iter().next()).unwrap_or_default();
+            match self.try_alone(tenant, &Runs::of(1, claim), &alone).await? {
                 Ok(outcome) => {
+                    evaluations.push(number(&outcome.evaluations));
+                    repeated.push(number(&outcome.repeated));
                     let unchanged = || (Payload::pack(alone.clone()), 1);
                     self.publish(tenant, unchanged, outcome, &format!("{id}-{index}"), received_us).await?;
                 }
-                Err(reason) => dead.push(given_up(tenant, received_us, event, reason)),
+                Err(reason) => {
+                    evaluations.push(0);
+                    repeated.push(0);
+                    dead.push(given_up(tenant, received_us, event, reason));
+                }
             }
         }
-        publish_all(&self.js, dead).await.map_err(|e| e.to_string())
+        publish_all(&self.js, dead).await.map_err(|e| e.to_string())?;
+        self.usage.record(meter::raw(tenant, &group.deliveries, Some(&evaluations), Some(&repeated))?).await
     }
 
     /// The event's outcome, or why it is the event's own fault that it has none: between two calls that work, its
     /// own does not. A component traps in the same way where something that it calls is away, and no event may be
     /// given up for that: the outer error says to come back later.
-    async fn try_alone(&self, tenant: &str, alone: &str) -> Result<Result<Outcome, String>, String> {
+    async fn try_alone(&self, tenant: &str, claim: &Runs, alone: &str) -> Result<Result<Outcome, String>, String> {
         let mut last = None;
         for _ in 0..ATTEMPTS_ALONE {
-            match self.process(tenant, alone).await {
+            match self.process(tenant, claim, alone).await {
                 Ok(outcome) => return Ok(Ok(outcome)),
                 Err(
                     error @ (ComponentError::Refused { transient: true, .. }
@@ -251,7 +267,14 @@ impl Shard {
 
     /// Whether an event that breaks nothing gets through every step behind the engine: normalizer, rules, store.
     async fn probe(&self) -> Result<(), String> {
-        match process(&self.caller, &self.engine, er_tenant::OPERATOR, Some(NO_RULES), PROBE, self.timeout).await {
+        let probe = Work {
+            tenant: er_tenant::OPERATOR,
+            rules: Some(NO_RULES),
+            keep_h: None,
+            claims: &Runs::of(1, 0),
+            raw: PROBE,
+        };
+        match process(&self.caller, &self.engine, probe, self.timeout).await {
             Ok(outcome) if outcome.dead == "[]" => Ok(()),
             Ok(outcome) => Err(format!("the engine works on nothing at the moment: {}", outcome.dead)),
             Err(error) => Err(format!("the engine works on nothing at the moment: {error}")),

@@ -18,9 +18,12 @@ pub const EVENTS: &str = "ER_EVENTS";
 pub const DEAD: &str = "ER_DEAD";
 /// Events that a consumer did not handle, waiting for their next attempt.
 pub const RETRY: &str = "ER_RETRY";
+/// Usage records, kept for proof after they were collected.
+pub const USAGE: &str = "ER_USAGE";
 
 /// Buckets that components may use; any other name is refused.
-pub const BUCKETS: [&str; 3] = [er_tenant::TENANTS_BUCKET, er_tenant::KEYS_BUCKET, RULES_BUCKET];
+pub const BUCKETS: [&str; 4] =
+    [er_tenant::TENANTS_BUCKET, er_tenant::KEYS_BUCKET, RULES_BUCKET, er_tenant::billing::BILLING_BUCKET];
 
 /// Header: when the first event of the message came in, in microseconds since 1970.
 pub const RECEIVED_US: &str = "Er-Received-Us";
@@ -43,6 +46,10 @@ pub fn events_subject(tenant: &str) -> String {
 
 pub fn dead_subject(tenant: &str) -> String {
     format!("er.dead.{tenant}")
+}
+
+pub fn usage_subject(tenant: &str) -> String {
+    format!("er.usage.{tenant}")
 }
 
 pub fn retry_subject(tenant: &str, consumer: &str) -> String {
@@ -91,6 +98,12 @@ pub async fn ensure(js: &Context, settings: &ProviderSettings) -> anyhow::Result
             name: RETRY.into(),
             subjects: vec!["er.retry.>".into()],
             retention: RetentionPolicy::WorkQueue,
+            ..base.clone()
+        },
+        Config {
+            name: USAGE.into(),
+            subjects: vec!["er.usage.>".into()],
+            max_age: settings.usage_age_max,
             ..base.clone()
         },
     ];

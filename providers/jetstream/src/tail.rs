@@ -13,6 +13,7 @@ use crate::bindings::exports::eventrunner::platform::tail::{Handler, Page};
 use crate::fault::{fault, unavailable};
 use crate::payload::Payload;
 use crate::provider::Jetstream;
+use crate::publish::now_us;
 use crate::streams;
 
 const WAIT_MAX: Duration = Duration::from_secs(20);
@@ -34,7 +35,7 @@ impl Handler<Option<Context>> for Jetstream {
         }
         let wait = Duration::from_millis(wait_ms.into()).min(WAIT_MAX);
         Ok(self
-            .read_tail(&tenant, after, &types, wait)
+            .read_metered(&tenant, after, &types, wait)
             .await
             .map_err(|e| unavailable("the tenant's stream can't be read", &format!("{e:#}"))))
     }
@@ -60,13 +61,30 @@ impl Handler<Option<Context>> for Jetstream {
 }
 
 impl Jetstream {
-    async fn read_tail(
+    /// What is not counted is not sent.
+    async fn read_metered(
         &self,
         tenant: &str,
         after: Option<u64>,
         types: &[String],
         wait: Duration,
     ) -> anyhow::Result<Page> {
+        let (page, events) = self.read_tail(tenant, after, types, wait).await?;
+        let parts = self.parts().await?;
+        let read = parts.nats.new_inbox();
+        let used =
+            crate::meter::tail(tenant, &read, now_us(), events, page.events.len()).map_err(anyhow::Error::msg)?;
+        parts.usage.record(used).await.map_err(anyhow::Error::msg)?;
+        Ok(page)
+    }
+
+    async fn read_tail(
+        &self,
+        tenant: &str,
+        after: Option<u64>,
+        types: &[String],
+        wait: Duration,
+    ) -> anyhow::Result<(Page, usize)> {
         let parts = self.parts().await?;
         let mut stream = parts.js.get_stream(streams::EVENTS).await?;
         let last = stream.info().await?.state.last_sequence;
@@ -126,7 +144,8 @@ impl Jetstream {
             // It would expire by itself; asked to go, it goes now.
             let _ = stream.delete_consumer(&consumer.cached_info().name).await;
         }
-        Ok(Page { events: page.finish(), next })
+        let count = page.len();
+        Ok((Page { events: page.finish(), next }, count))
     }
 
     async fn read_dead_letters(&self, tenant: &str, after: u64, limit: usize) -> anyhow::Result<String> {

@@ -5,13 +5,20 @@ use wasmcloud_provider_sdk::Context;
 use crate::bindings::eventrunner::platform::types::Fault;
 use crate::bindings::exports::eventrunner::platform::event_store::{Filter, Handler, Page};
 use crate::provider::Local;
-use crate::store;
+use crate::store::{self, Error};
 
 const INTERFACE: &str = "event-store";
 
 impl Handler<Option<Context>> for Local {
-    async fn put(&self, cx: Option<Context>, tenant: String, events: String) -> anyhow::Result<Result<(), Fault>> {
-        Ok(self.put_events(cx.as_ref(), &tenant, &events).await)
+    async fn put(
+        &self,
+        cx: Option<Context>,
+        tenant: String,
+        keep_h: Option<u32>,
+        claims: String,
+        events: String,
+    ) -> anyhow::Result<Result<Vec<u32>, Fault>> {
+        Ok(self.put_events(cx.as_ref(), &tenant, keep_h, &claims, &events).await)
     }
 
     async fn get(
@@ -37,9 +44,17 @@ impl Handler<Option<Context>> for Local {
 }
 
 impl Local {
-    async fn put_events(&self, cx: Option<&Context>, tenant: &str, events: &str) -> Result<(), Fault> {
+    async fn put_events(
+        &self,
+        cx: Option<&Context>,
+        tenant: &str,
+        keep_h: Option<u32>,
+        claims: &str,
+        events: &str,
+    ) -> Result<Vec<u32>, Fault> {
         self.check_link(cx, INTERFACE).await?;
-        Ok(self.store()?.put(tenant, events).await?)
+        let claims = claims.parse().map_err(|cause| Error::Invalid(format!("claims: {cause}")))?;
+        Ok(self.store()?.put(tenant, keep_h, &claims, events).await?)
     }
 
     async fn get_event(

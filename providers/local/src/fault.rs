@@ -1,5 +1,7 @@
 //! One table from what can go wrong here to the faults of the interface.
 
+use er_analytics::Code;
+
 use crate::bindings::eventrunner::platform::types::{Fault, FaultCode};
 use crate::store::Error;
 
@@ -22,5 +24,17 @@ impl From<Error> for Fault {
             Error::Corrupt(_) => (FaultCode::Internal, None),
         };
         fault(code, error.to_string(), retry_after_ms)
+    }
+}
+
+impl From<er_analytics::Error> for Fault {
+    fn from(error: er_analytics::Error) -> Self {
+        let code = match error.code() {
+            Code::Invalid => FaultCode::Invalid,
+            Code::Exhausted => FaultCode::Exhausted,
+            Code::Unavailable => FaultCode::Unavailable,
+            Code::Internal => FaultCode::Internal,
+        };
+        fault(code, error.to_string(), error.retry_after_ms())
     }
 }

@@ -1,6 +1,7 @@
-//! The local provider: the event store embedded in one process, for a machine without Scylla. Only the link differs
-//! from production.
+//! The local provider: the event store and the analytics embedded in one process, for a machine without Scylla and
+//! ClickHouse. Only the links differ from production.
 
+mod analytics;
 mod bindings;
 mod event_store;
 mod fault;

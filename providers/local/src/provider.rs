@@ -3,22 +3,26 @@
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
+use er_analytics::Analytics;
 use er_provider_kit::links;
 use tracing::{error, info};
 use wasmcloud_provider_sdk::{Context, HealthCheckRequest, HealthCheckResponse, Provider, ProviderInitConfig};
 
+use crate::analytics::Embedded;
 use crate::bindings::eventrunner::platform::types::{Fault, FaultCode};
 use crate::fault::fault;
 use crate::settings::ProviderSettings;
 use crate::store::{system_clock, Error, Options, Store};
 
-/// Where the event store lies in the data directory.
-const EVENTS_DIR: &str = "events";
+/// Where the event store and the analytics lie in the data directory. The number is that of the layout.
+const EVENTS_DIR: &str = "events-2";
+const ANALYTICS_DIR: &str = "analytics";
 
 /// The provider; a clone is a handle to the same one.
 #[derive(Clone, Default)]
 pub struct Local {
     store: Arc<OnceLock<Store>>,
+    analytics: Arc<OnceLock<Analytics<Embedded>>>,
 }
 
 // === impl Local ===
@@ -26,6 +30,10 @@ pub struct Local {
 impl Local {
     pub fn store(&self) -> Result<&Store, Error> {
         self.store.get().ok_or(Error::Closed)
+    }
+
+    pub fn analytics(&self) -> Result<&Analytics<Embedded>, er_analytics::Error> {
+        self.analytics.get().ok_or(er_analytics::Error::Closed)
     }
 
     /// Whether the caller has a link to this interface.
@@ -48,17 +56,28 @@ impl Provider for Local {
         };
         let store = tokio::task::spawn_blocking(move || Store::open(options)).await??;
         watch(store.clone());
+        // Opened by the first call.
+        let dir = settings.data_dir.join(ANALYTICS_DIR);
+        let engine = Embedded::new(settings.chdb_lib, dir, settings.chdb_memory_bytes);
+        let analytics = Analytics::start(engine, er_analytics::Options::default());
         // Set once: the SDK initializes a provider once.
         let _ = self.store.set(store);
+        let _ = self.analytics.set(analytics);
         Ok(())
     }
 
+    /// The analytics say for themselves what they lack; the event store does not need them.
     async fn health_request(&self, _: &HealthCheckRequest) -> anyhow::Result<HealthCheckResponse> {
         let healthy = self.store().is_ok_and(Store::is_open);
         Ok(HealthCheckResponse { healthy, message: (!healthy).then(|| Error::Closed.to_string()) })
     }
 
     async fn shutdown(&self) -> anyhow::Result<()> {
+        if let Ok(analytics) = self.analytics() {
+            analytics.close().await;
+            let engine = analytics.engine().clone();
+            tokio::task::spawn_blocking(move || engine.close()).await?;
+        }
         if let Ok(store) = self.store() {
             store.close().await;
             info!("the event store is closed");

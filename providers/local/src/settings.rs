@@ -20,6 +20,10 @@ pub struct ProviderSettings {
     pub retention: Duration,
     /// Blocks of tables kept in memory for reads.
     pub cache_bytes: u64,
+    /// `libchdb.so`, for the analytics. Not set: where a system has it.
+    pub chdb_lib: Option<PathBuf>,
+    /// What chDB may take for statements and merges.
+    pub chdb_memory_bytes: u64,
 }
 
 // === impl ProviderSettings ===
@@ -36,6 +40,8 @@ impl ProviderSettings {
             )?,
             retention: Duration::from_secs(s.number("retention_h", 720, 1..=87_600)? * HOUR_S),
             cache_bytes: s.number("cache_bytes_max", 16 * MIB, MIB..=1 << 40)?,
+            chdb_lib: s.text("chdb_lib").map(PathBuf::from),
+            chdb_memory_bytes: s.number("chdb_memory_bytes_max", 512 * MIB, 256 * MIB..=1 << 40)?,
         };
         s.finish()?;
         Ok(settings)
@@ -69,6 +75,9 @@ mod tests {
             ("cache_bytes_max", "1048576", true),
             ("cache_bytes_max", "1048575", false),
             ("cache_byte_max", "1048576", false),
+            ("chdb_lib", "/opt/libchdb.so", true),
+            ("chdb_memory_bytes_max", "268435456", true),
+            ("chdb_memory_bytes_max", "268435455", false),
         ] {
             assert_eq!(parse(&[("data_dir", "x"), (key, value)]).is_ok(), good, "{key}={value}");
         }

@@ -9,7 +9,7 @@ use er_tenant::{key_path, KEYS_BUCKET, OPERATOR, TENANTS_BUCKET};
 use serde_json::Value;
 
 use crate::app::handle;
-use crate::backend::{Backend, EventPage, Fault, FaultCode, Filter, Item, TailPage};
+use crate::backend::{Backend, Document, EventPage, Fault, FaultCode, Filter, Format, Item, TailPage, UsageAsked};
 use crate::http::{Answer, Body, BodyError, Request, Response};
 
 #[derive(Default)]
@@ -19,10 +19,13 @@ pub struct World {
     pub events: RefCell<BTreeMap<(String, String, String), String>>,
     /// What the next reads of the tail give.
     pub pages: RefCell<Vec<Result<TailPage, Fault>>>,
-    /// What was asked of store and tail, in words.
+    /// What was asked of store, tail and billing, in words.
     pub asked: RefCell<Vec<String>>,
     /// Every call to the key-value buckets fails so.
     pub kv_fault: Cell<Option<FaultCode>>,
+    /// Every call to billing fails so.
+    pub account_fault: Cell<Option<FaultCode>>,
+    pub logged: RefCell<Vec<String>>,
     /// Puts that fail with a conflict before one succeeds.
     pub conflicts: Cell<u32>,
     clock_us: Cell<i64>,
@@ -89,9 +92,19 @@ impl World {
         whole(self.ask(method, target, &[("authorization", key), ("content-type", "application/json")], body))
     }
 
+    /// What the billing component answers: nothing in it matters here.
+    fn account(&self, asked: String) -> Result<String, Fault> {
+        self.asked.borrow_mut().push(asked);
+        self.account_fault.get().map_or(Ok(r#"{"from":"billing"}"#.into()), |code| Err(fault(code)))
+    }
+
     fn fails(&self) -> Result<(), Fault> {
         self.kv_fault.get().map_or(Ok(()), |code| Err(fault(code)))
     }
+}
+
+fn document(body: String) -> Document {
+    Document { content_type: String::new(), body }
 }
 
 pub fn whole(answer: Answer) -> Response {
@@ -140,11 +153,13 @@ impl Backend for World {
         Ok(())
     }
 
-    fn kv_scan(&self, bucket: &str, filter: &str, limit: u32) -> Result<Vec<Item>, Fault> {
+    fn kv_scan(&self, bucket: &str, filter: &str, after: Option<&str>, limit: u32) -> Result<Vec<Item>, Fault> {
         self.fails()?;
         let prefix = filter.trim_end_matches('*');
         let records = self.records.borrow();
-        let found = records.iter().filter(|((at, key), _)| at == bucket && key.starts_with(prefix));
+        let found = records.iter().filter(|((at, key), _)| {
+            at == bucket && key.starts_with(prefix) && after.is_none_or(|after| after < key.as_str())
+        });
         let item = |((_, key), (value, revision)): (&(String, String), &(String, u64))| Item {
             key: key.clone(),
             value: value.clone(),
@@ -178,6 +193,54 @@ impl Backend for World {
     fn dead_letters(&self, tenant: &str, after: u64, limit: u32) -> Result<String, Fault> {
         self.asked.borrow_mut().push(format!("{tenant} {after} {limit}"));
         Ok(r#"{"items":[],"next":null}"#.into())
+    }
+
+    fn usage(&self, tenant: &str, asked: &UsageAsked, format: Format) -> Result<Document, Fault> {
+        self.account(format!("usage {tenant} {asked:?} {format:?}")).map(document)
+    }
+
+    fn invoices(&self, tenant: &str) -> Result<String, Fault> {
+        self.account(format!("invoices {tenant}"))
+    }
+
+    fn invoice(&self, tenant: &str, id: Option<&str>, format: Format) -> Result<Document, Fault> {
+        self.account(format!("invoice {tenant} {id:?} {format:?}")).map(document)
+    }
+
+    fn verify(&self, tenant: &str, id: &str) -> Result<String, Fault> {
+        self.account(format!("verify {tenant} {id}"))
+    }
+
+    fn issue(&self, tenant: &str, id: &str) -> Result<String, Fault> {
+        self.account(format!("issue {tenant} {id}"))
+    }
+
+    fn void(&self, tenant: &str, id: &str) -> Result<String, Fault> {
+        self.account(format!("void {tenant} {id}"))
+    }
+
+    fn subscription(&self, tenant: &str) -> Result<String, Fault> {
+        self.account(format!("subscription {tenant}"))
+    }
+
+    fn subscribe(&self, tenant: &str, change: &str) -> Result<String, Fault> {
+        self.account(format!("subscribe {tenant} {change}"))
+    }
+
+    fn plans(&self) -> Result<String, Fault> {
+        self.account("plans".into())
+    }
+
+    fn plan(&self, name: &str) -> Result<String, Fault> {
+        self.account(format!("plan {name}"))
+    }
+
+    fn save_plan(&self, name: &str, plan: &str) -> Result<String, Fault> {
+        self.account(format!("save {name} {plan}"))
+    }
+
+    fn log(&self, line: &str) {
+        self.logged.borrow_mut().push(line.to_owned());
     }
 
     fn now_us(&self) -> i64 {

@@ -85,7 +85,7 @@ proptest! {
     }
 
     #[test]
-    fn of_records_with_one_id_the_same_one_counts_in_any_order(
+    fn of_records_with_one_key_the_least_counts_in_any_order(
         rivals in prop::collection::vec((0..4_usize, 0..MINUTES, (0..Meter::COUNT, 1..5_u64)), 1..40),
     ) {
         let records: Vec<Record> = rivals.iter().map(|(id, minute, used)| record(id * 2, 0, *minute, &[*used])).collect();
@@ -94,14 +94,12 @@ proptest! {
         for (one, other) in records.iter().zip(records.iter().rev()) {
             let _ = (forth.merge(one).unwrap(), back.merge(other).unwrap());
         }
-        let mut counting: BTreeMap<&str, &Record> = BTreeMap::new();
+        let mut counting: BTreeMap<(&str, Time), Record> = BTreeMap::new();
         for record in &records {
-            let rival = counting.entry(&record.id).or_insert(record);
-            if (record.minute, record.used) < (rival.minute, rival.used) {
-                *rival = record;
-            }
+            let rival = counting.entry((&record.id, record.minute)).or_insert_with(|| record.clone());
+            rival.used = rival.used.least(&record.used);
         }
-        let counting: Vec<Record> = counting.into_values().cloned().collect();
+        let counting: Vec<Record> = counting.into_values().collect();
         prop_assert_eq!(sums(&forth), oracle(&counting));
         prop_assert_eq!(sums(&back), oracle(&counting));
     }

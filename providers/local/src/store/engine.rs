@@ -17,7 +17,7 @@ const KIB: u32 = 1 << 10;
 /// Rows in memory before they go to a table.
 const EVENTS_MEMTABLE_BYTES: u64 = 8 * MIB;
 const LOOKUP_MEMTABLE_BYTES: u64 = 8 * MIB;
-const ARRIVALS_MEMTABLE_BYTES: u64 = 2 * MIB;
+const DUES_MEMTABLE_BYTES: u64 = 2 * MIB;
 /// Full ones of a keyspace that wait for the disk. Then writes wait too.
 const SEALED_MEMTABLES_MAX: usize = 2;
 /// Tables that may wait for compaction. Then writes wait too; fjall itself would halt them at 30, without an end if
@@ -37,8 +37,8 @@ pub struct Engine {
     pub events: Keyspace,
     /// `hash` to where the event lies.
     pub lookup: Keyspace,
-    /// Arrival to what was stored then, oldest first, for retention.
-    pub arrivals: Keyspace,
+    /// When a put's events go (microseconds, unique) to what it stored, for retention.
+    pub dues: Keyspace,
 }
 
 // === impl Engine ===
@@ -85,14 +85,14 @@ impl Engine {
             base().data_block_size_policy(BlockSizePolicy::all(16 * KIB)).filter_policy(FilterPolicy::disabled())
         })?;
         let lookup = db.keyspace("lookup", base)?;
-        let arrivals = db.keyspace("arrivals", || {
+        let dues = db.keyspace("dues", || {
             base().data_block_size_policy(BlockSizePolicy::all(16 * KIB)).filter_policy(FilterPolicy::disabled())
         })?;
-        Ok(Self { db, events, lookup, arrivals })
+        Ok(Self { db, events, lookup, dues })
     }
 
     pub fn keyspaces(&self) -> [&Keyspace; 3] {
-        [&self.events, &self.lookup, &self.arrivals]
+        [&self.events, &self.lookup, &self.dues]
     }
 
     /// A batch that nothing is synced for.
@@ -100,19 +100,36 @@ impl Engine {
         OwnedWriteBatch::with_capacity(self.db.clone(), rows).durability(None)
     }
 
-    /// Writes all rows of a put, or none. Durable with the next [`Engine::sync`].
-    pub fn write(&self, put: Put, arrival_us: u64) -> Result<(), Error> {
+    /// Writes the rows of a put that nobody else claimed first, all or none, and gives the places of the others.
+    /// Durable with the next [`Engine::sync`]. There is one writer, so nobody claims between the look and the write.
+    pub fn write(&self, put: Put, due_us: u64) -> Result<Vec<u32>, Error> {
+        let snapshot = self.snapshot();
         let mut batch = self.batch(2 * put.rows.len() + 1);
-        let mut arrival = put.prefix.arrival(put.rows.len());
-        for Row { hash, time_us, text } in put.rows {
+        let mut due = put.prefix.due(put.rows.len());
+        let mut known = put.repeated;
+        for Row { hash, time_us, text, claim, place } in put.rows {
+            if self.find(&snapshot, &hash)?.is_some_and(|found| found.claim != claim) {
+                known.push(place);
+                continue;
+            }
             let position = Position { time_us, hash };
-            let found = Found { time_us, arrival_us };
+            let found = Found { time_us, due_us, claim };
             batch.insert(&self.events, put.prefix.event(&position), text);
             batch.insert(&self.lookup, hash, found.bytes());
-            arrival.extend_from_slice(&position.bytes());
+            due.extend_from_slice(&position.bytes());
         }
-        batch.insert(&self.arrivals, arrival_us.to_be_bytes(), arrival);
-        Ok(batch.commit()?)
+        known.sort_unstable();
+        batch.insert(&self.dues, due_us.to_be_bytes(), due);
+        batch.commit()?;
+        Ok(known)
+    }
+
+    /// The first moment from `due_us` on at which nothing else is due: the key of what is.
+    pub fn free_due_us(&self, mut due_us: u64) -> Result<u64, Error> {
+        while self.dues.contains_key(due_us.to_be_bytes())? {
+            due_us += 1;
+        }
+        Ok(due_us)
     }
 
     /// Where the event of this hash lies.
@@ -144,7 +161,7 @@ impl Engine {
     /// Hands full memtables to the disk. False when there is no room for more: ask again in a moment. An error once
     /// the engine is broken, for then nobody makes room any more.
     pub fn make_room(&self) -> Result<bool, Error> {
-        let memtables = [EVENTS_MEMTABLE_BYTES, LOOKUP_MEMTABLE_BYTES, ARRIVALS_MEMTABLE_BYTES];
+        let memtables = [EVENTS_MEMTABLE_BYTES, LOOKUP_MEMTABLE_BYTES, DUES_MEMTABLE_BYTES];
         for (keyspace, memtable_bytes) in self.keyspaces().into_iter().zip(memtables) {
             if keyspace.tree.active_memtable().size() < memtable_bytes {
                 continue;
@@ -169,16 +186,8 @@ impl Engine {
     pub fn disk_bytes(&self) -> u64 {
         self.db.disk_space().unwrap_or_default()
     }
-
-    /// The latest arrival, so that the next is later even when the clock was set back.
-    pub fn last_arrival_us(&self) -> Result<u64, Error> {
-        let Some(last) = self.arrivals.last_key_value() else {
-            return Ok(0);
-        };
-        read_arrival_key(&last.key()?)
-    }
 }
 
-pub fn read_arrival_key(key: &[u8]) -> Result<u64, Error> {
-    key.try_into().map(u64::from_be_bytes).map_err(|_| Error::Corrupt("an arrival's key"))
+pub fn read_due_key(key: &[u8]) -> Result<u64, Error> {
+    key.try_into().map(u64::from_be_bytes).map_err(|_| Error::Corrupt("a due's key"))
 }

@@ -12,7 +12,7 @@ pub type Hash = [u8; 16];
 
 const TIME: usize = 8;
 const HASH: usize = 16;
-/// A tenant's entry in an arrival: event time and hash.
+/// A tenant's entry in a due: event time and hash.
 const ENTRY: usize = TIME + HASH;
 
 /// A tenant as the start of its keys.
@@ -30,8 +30,10 @@ pub struct Position {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Found {
     pub time_us: i64,
-    /// Which put stored it last.
-    pub arrival_us: u64,
+    /// When it goes, which also tells which put stored it last.
+    pub due_us: u64,
+    /// What brought it first.
+    pub claim: u64,
 }
 
 /// Signed time so that bytes sort as numbers do.
@@ -97,8 +99,8 @@ impl Prefix {
         Position::read(key.strip_prefix(self.0.as_slice())?)
     }
 
-    /// The value of an arrival: the tenant, then an entry for each event stored.
-    pub fn arrival(&self, events: usize) -> Vec<u8> {
+    /// The value of a due: the tenant, then an entry for each event stored.
+    pub fn due(&self, events: usize) -> Vec<u8> {
         let mut value = Vec::with_capacity(self.0.len() + events * ENTRY);
         value.extend_from_slice(&self.0);
         value
@@ -124,21 +126,27 @@ impl Position {
 // === impl Found ===
 
 impl Found {
-    pub fn bytes(&self) -> [u8; 16] {
-        let mut bytes = [0; 16];
+    pub fn bytes(&self) -> [u8; 3 * TIME] {
+        let mut bytes = [0; 3 * TIME];
         bytes[..TIME].copy_from_slice(&ordered(self.time_us));
-        bytes[TIME..].copy_from_slice(&self.arrival_us.to_be_bytes());
+        bytes[TIME..2 * TIME].copy_from_slice(&self.due_us.to_be_bytes());
+        bytes[2 * TIME..].copy_from_slice(&self.claim.to_be_bytes());
         bytes
     }
 
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        let (time, arrival) = bytes.split_first_chunk::<TIME>()?;
-        Some(Self { time_us: from_ordered(*time), arrival_us: u64::from_be_bytes(arrival.try_into().ok()?) })
+        let (time, rest) = bytes.split_first_chunk::<TIME>()?;
+        let (due, claim) = rest.split_first_chunk::<TIME>()?;
+        Some(Self {
+            time_us: from_ordered(*time),
+            due_us: u64::from_be_bytes(*due),
+            claim: u64::from_be_bytes(claim.try_into().ok()?),
+        })
     }
 }
 
-/// What [`Prefix::arrival`] began and entries filled.
-pub fn read_arrival(value: &[u8]) -> Option<(Prefix, impl Iterator<Item = Position> + '_)> {
+/// What [`Prefix::due`] began and entries filled.
+pub fn read_due(value: &[u8]) -> Option<(Prefix, impl Iterator<Item = Position> + '_)> {
     let len = usize::from(*value.first()?) + 1;
     let (prefix, entries) = value.split_at_checked(len)?;
     let entries = entries.chunks_exact(ENTRY);
@@ -184,14 +192,14 @@ mod tests {
     }
 
     #[test]
-    fn arrivals_read_back_and_cut_ones_are_refused() {
+    fn dues_read_back_and_cut_ones_are_refused() {
         let prefix = Prefix::new("acme").unwrap();
         let at = Position { time_us: -5, hash: [9; 16] };
-        let mut value = prefix.arrival(1);
+        let mut value = prefix.due(1);
         value.extend_from_slice(&at.bytes());
-        let (read, entries) = read_arrival(&value).unwrap();
+        let (read, entries) = read_due(&value).unwrap();
         assert_eq!((read, entries.collect::<Vec<_>>()), (prefix, vec![at]));
-        assert!(read_arrival(&value[..value.len() - 1]).is_none());
-        assert!(read_arrival(&[]).is_none());
+        assert!(read_due(&value[..value.len() - 1]).is_none());
+        assert!(read_due(&[]).is_none());
     }
 }

@@ -3,19 +3,20 @@
 //! | keyspace | key | value |
 //! |---|---|---|
 //! | `events` | tenant, event time, 128-bit hash of tenant, source and id | the event's JSON |
-//! | `lookup` | the hash | event time, arrival |
-//! | `arrivals` | arrival (microseconds, unique) | tenant, then time and hash of each event of the put |
+//! | `lookup` | the hash | event time, due, claim |
+//! | `dues` | when the events go (microseconds, unique) | tenant, then time and hash of each event of the put |
 //!
-//! - **Put** writes two rows an event and one a put, and reads nothing. A look-up before each write was measured at
-//!   1.5 µs an event beside 3.5 for all the rest of the put, and is in vain nearly always. An event that is put again
-//!   with another time leaves its old row behind, out of sight: every read compares a row with its look-up, which names
-//!   the one valid place. Retention takes it away.
+//! - **Put** looks up each event, and writes two rows for each that nobody else claimed first. The look-up is 1.5 µs an
+//!   event beside 3.5 for all the rest; it is what keeps an event that is sent twice from being billed twice. An event
+//!   that is put again with another time leaves its old row behind, out of sight: every read compares a row with its
+//!   look-up, which names the one valid place. Retention takes it away.
 //! - **Get** is a look-up and a read; the event found must have the source and id asked for.
 //! - **Query** walks a tenant's rows backwards in time and filters by type and source as it goes. There is no index by
 //!   type: a third row an event on the hot path, to save readers of rare types from following cursors. A page
 //!   looks at no more than 20,000 rows (30 to 50 ms), then it is answered as it is: **it can be short or
 //!   empty and still have a cursor**; the last page is the one without.
-//! - **Retention** counts from arrival and walks `arrivals` from the oldest, so its work is bounded and needs no scan.
+//! - **Retention** counts from arrival, by put, and walks `dues` from the oldest, so its work is bounded and needs no
+//!   scan.
 //! - **Durable**: puts that wait together share one `fdatasync` of the journal, and are answered after it. What a crash
 //!   cuts off at the journal's end is dropped when it opens again, and had not been answered.
 //! - **Memory**: memtables of 8 + 8 + 2 MiB and at most two full ones each on their way to disk, the block cache, and
@@ -39,6 +40,7 @@ use std::sync::mpsc::{sync_channel, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use er_event::Runs;
 use tokio::sync::{oneshot, watch, Semaphore};
 
 pub use error::{Error, OpenError};
@@ -102,16 +104,9 @@ impl Store {
         let Options { dir, retention, cache_bytes, clock } = options;
         let unreadable = |reason: String| OpenError::Unreadable { dir: dir.clone(), reason };
         let engine = Engine::open(&dir, cache_bytes)?;
-        let last_arrival_us = engine.last_arrival_us().map_err(|e| unreadable(e.to_string()))?;
         let compactor = compaction::Compactor::start(engine.clone()).map_err(|e| unreadable(e.to_string()))?;
-        let writer = Writer {
-            engine: engine.clone(),
-            compactor,
-            dir: dir.clone(),
-            retention,
-            clock: Arc::clone(&clock),
-            last_arrival_us,
-        };
+        let writer =
+            Writer { engine: engine.clone(), compactor, dir: dir.clone(), retention, clock: Arc::clone(&clock) };
         let (jobs, waiting) = sync_channel(QUEUE_PUTS);
         let (running, ended) = watch::channel(());
         std::thread::Builder::new()
@@ -133,24 +128,30 @@ impl Store {
         })
     }
 
-    /// Stores each event, over what was there; durable on return.
-    pub async fn put(&self, tenant: &str, events: &str) -> Result<(), Error> {
+    /// Stores each event that nobody else claimed first, durable on return, and gives the places of the others.
+    pub async fn put(&self, tenant: &str, keep_h: Option<u32>, claims: &Runs, events: &str) -> Result<Vec<u32>, Error> {
         let started = Instant::now();
-        let result = self.enqueue(tenant, events).await;
+        let result = self.enqueue(tenant, keep_h, claims, events).await;
         match &result {
-            Ok(count) => metrics::put(*count, started.elapsed()),
+            Ok((count, _)) => metrics::put(*count, started.elapsed()),
             Err(error) => metrics::refused(error.word()),
         }
-        result.map(|_| ())
+        result.map(|(_, known)| known)
     }
 
-    async fn enqueue(&self, tenant: &str, events: &str) -> Result<usize, Error> {
+    async fn enqueue(
+        &self,
+        tenant: &str,
+        keep_h: Option<u32>,
+        claims: &Runs,
+        events: &str,
+    ) -> Result<(usize, Vec<u32>), Error> {
         let jobs = self.inner.open()?.jobs;
         let bytes = events.len().clamp(PUT_BYTES_MIN, QUEUE_BYTES);
         let permits = u32::try_from(bytes).map_err(|_| Error::Busy)?;
         let room = Arc::clone(&self.inner.room);
         let room = room.try_acquire_many_owned(permits).map_err(|_| Error::Busy)?;
-        let put = Put::parse(tenant, events, (self.inner.clock)())?;
+        let put = Put::parse(tenant, keep_h, claims, events, (self.inner.clock)())?;
         let count = put.rows.len();
         let (answer, answered) = oneshot::channel();
         jobs.try_send(Job { put, answer, room }).map_err(|error| match error {
@@ -160,7 +161,7 @@ impl Store {
         // Not kept: the writer ends when the last of these is dropped.
         drop(jobs);
         match tokio::time::timeout(PUT_TIMEOUT, answered).await {
-            Ok(Ok(result)) => result.map(|()| count),
+            Ok(Ok(result)) => result.map(|known| (count, known)),
             Ok(Err(_)) => Err(Error::Closed),
             Err(_) => Err(Error::Slow),
         }

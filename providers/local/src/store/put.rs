@@ -2,6 +2,7 @@
 
 use er_event::event::{parse_batch, time_us};
 use er_event::limits::BATCH_EVENTS_MAX;
+use er_event::Runs;
 use fjall::Slice;
 
 use super::error::Error;
@@ -10,11 +11,15 @@ use super::layout::{Hash, Prefix};
 /// A batch as it may come: twice what crosses a link, since normalization adds to what admission measured.
 pub const PUT_BYTES_MAX: usize = 2 * er_event::limits::BATCH_BYTES_MAX;
 
-/// Rows sorted by hash, each event once: of two with the same source and id the later in the batch counts.
+/// Rows sorted by hash, each event once: of two with the same source and id the earlier in the batch counts.
 #[derive(Debug)]
 pub struct Put {
     pub prefix: Prefix,
+    /// Hours to keep the events; none is the store's own setting.
+    pub keep_h: Option<u32>,
     pub rows: Vec<Row>,
+    /// Places of events that stand earlier in the batch too.
+    pub repeated: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -23,13 +28,16 @@ pub struct Row {
     /// Event time.
     pub time_us: i64,
     pub text: Slice,
+    pub claim: u64,
+    /// In the batch, from 0.
+    pub place: u32,
 }
 
 // === impl Put ===
 
 impl Put {
     /// `now_us` is the time of events that have none.
-    pub fn parse(tenant: &str, events: &str, now_us: i64) -> Result<Self, Error> {
+    pub fn parse(tenant: &str, keep_h: Option<u32>, claims: &Runs, events: &str, now_us: i64) -> Result<Self, Error> {
         let prefix = prefix(tenant)?;
         if events.len() > PUT_BYTES_MAX {
             return Err(invalid(format!(
@@ -44,8 +52,18 @@ impl Put {
                 parsed.len()
             )));
         }
+        if claims.len() != parsed.len() {
+            return Err(invalid(format!(
+                "there are {} claims on {} events; send one for each",
+                claims.len(),
+                parsed.len()
+            )));
+        }
+        if keep_h == Some(0) {
+            return Err(invalid("`keep-h` is 0; keep events for an hour at least".into()));
+        }
         let mut rows = Vec::with_capacity(parsed.len());
-        for event in parsed {
+        for ((event, claim), place) in parsed.into_iter().zip(claims.iter()).zip(0..) {
             let time_us = match &event.time {
                 None => now_us,
                 Some(text) => time_us(text).ok_or_else(|| {
@@ -55,18 +73,25 @@ impl Put {
                     ))
                 })?,
             };
-            rows.push(Row { hash: prefix.hash(&event.source, &event.id), time_us, text: event.raw.into() });
+            rows.push(Row {
+                hash: prefix.hash(&event.source, &event.id),
+                time_us,
+                text: event.raw.into(),
+                claim,
+                place,
+            });
         }
-        // Stable, so that of equals the later stays later.
+        // Stable, so that of equals the earlier stays earlier.
         rows.sort_by_key(|row| row.hash);
+        let mut repeated = Vec::new();
         rows.dedup_by(|later, kept| {
             let same = later.hash == kept.hash;
             if same {
-                std::mem::swap(later, kept);
+                repeated.push(later.place);
             }
             same
         });
-        Ok(Self { prefix, rows })
+        Ok(Self { prefix, keep_h, rows, repeated })
     }
 }
 

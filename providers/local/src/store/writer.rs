@@ -32,7 +32,7 @@ const DISK_KEEP_BYTES: u64 = 512 << 20;
 /// One put that waits.
 pub struct Job {
     pub put: Put,
-    pub answer: oneshot::Sender<Result<(), Error>>,
+    pub answer: oneshot::Sender<Result<Vec<u32>, Error>>,
     /// Its share of what may wait.
     pub room: OwnedSemaphorePermit,
 }
@@ -43,7 +43,6 @@ pub struct Writer {
     pub dir: PathBuf,
     pub retention: Duration,
     pub clock: Clock,
-    pub last_arrival_us: u64,
 }
 
 /// How much space is left, looked up now and then.
@@ -86,10 +85,10 @@ impl Writer {
             let puts = group.len();
             match disk.full(&self.engine) {
                 Some(full) => group.into_iter().for_each(|job| job.answer(Err(full.clone()))),
-                None => self.write(group)?,
+                None => self.write(group, &mut sweep)?,
             }
             let now_us = u64::try_from((self.clock)()).unwrap_or_default();
-            let expired = sweep.run(&self.engine, now_us, self.retention, puts + SWEEP_PUTS)?;
+            let expired = sweep.run(&self.engine, now_us, puts + SWEEP_PUTS)?;
             wait = IDLE;
             if expired > 0 {
                 metrics::expired(expired);
@@ -99,38 +98,43 @@ impl Writer {
     }
 
     /// Writes a group and answers it, whatever happens.
-    fn write(&mut self, group: Vec<Job>) -> Result<(), Error> {
+    fn write(&mut self, group: Vec<Job>, sweep: &mut Sweep) -> Result<(), Error> {
         self.await_room()?;
         let mut written = Vec::with_capacity(group.len());
         let mut events = 0;
         let mut result = Ok(());
         for job in group {
             let Job { put, answer, room } = job;
+            let mut known = Vec::new();
             if result.is_ok() && !put.rows.is_empty() {
                 events += put.rows.len();
-                let arrival_us = self.next_arrival_us();
-                result = self.engine.write(put, arrival_us);
+                match self.write_put(put, sweep) {
+                    Ok(places) => known = places,
+                    Err(error) => result = Err(error),
+                }
             }
-            written.push((answer, room));
+            written.push((answer, room, known));
         }
         if result.is_ok() && events > 0 {
             let started = Instant::now();
             result = self.engine.sync();
             metrics::group(events, started.elapsed());
         }
-        for (answer, room) in written {
+        for (answer, room, known) in written {
             drop(room);
             // Who gave up waiting is not told.
-            let _ = answer.send(result.clone());
+            let _ = answer.send(result.clone().map(|()| known));
         }
         result
     }
 
-    /// Unique and rising, even when the clock is set back.
-    fn next_arrival_us(&mut self) -> u64 {
+    fn write_put(&self, put: Put, sweep: &mut Sweep) -> Result<Vec<u32>, Error> {
         let now_us = u64::try_from((self.clock)()).unwrap_or_default();
-        self.last_arrival_us = now_us.max(self.last_arrival_us + 1);
-        self.last_arrival_us
+        let keep = put.keep_h.map_or(self.retention, |hours| Duration::from_secs(u64::from(hours) * 3600));
+        let keep_us = u64::try_from(keep.as_micros()).unwrap_or(u64::MAX);
+        let due_us = self.engine.free_due_us(now_us.saturating_add(keep_us))?;
+        sweep.note(due_us);
+        self.engine.write(put, due_us)
     }
 
     fn await_room(&self) -> Result<(), Error> {
@@ -152,7 +156,7 @@ impl Writer {
 // === impl Job ===
 
 impl Job {
-    fn answer(self, result: Result<(), Error>) {
+    fn answer(self, result: Result<Vec<u32>, Error>) {
         drop(self.room);
         let _ = self.answer.send(result);
     }

@@ -33,7 +33,7 @@ async fn the_child_writes_until_it_is_killed() {
                             .replace("\"t\"", &format!("\"t\",\"pad\":\"{pad}\""))
                     })
                     .collect();
-                if store.put("acme", &batch(&events)).await.is_ok() {
+                if put_all(&store, "acme", &events).await.is_ok() {
                     let mut out = std::io::stdout().lock();
                     writeln!(out, "\n{ACK}{put}").unwrap();
                     out.flush().unwrap();

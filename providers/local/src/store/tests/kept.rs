@@ -31,10 +31,12 @@ async fn events_go_when_their_time_since_arrival_is_over() {
         .put("acme", &[event("/s", "last-year", "t", -365 * 86_400), event("/s", "next-year", "t", 365 * 86_400)])
         .await;
     world.put("acme", &[event("/s", "again", "t", 1), event("/s", "moved", "t", 2)]).await;
+    // Somebody else's claim does not keep it longer.
+    assert_eq!(world.claim(8, &[event("/s", "last-year", "t", -1)]).await, [0]);
     world.pass(12 * HOUR_US);
     world.put("acme", &[event("/s", "again", "t", 1), event("/s", "moved", "t", 3)]).await;
     settled(&world, &["next-year", "moved", "again", "last-year"]).await;
-    // A little over, since arrivals of one moment are a microsecond apart.
+    // A little over, since dues of one moment are a microsecond apart.
     world.pass(12 * HOUR_US + 100);
     settled(&world, &["moved", "again"]).await;
     // The two rows left behind by `again` and `moved` are gone too: one was written over, the other taken away.
@@ -61,6 +63,26 @@ async fn swept(world: &World, want: [usize; 3]) {
 fn rows(store: &Store) -> [usize; 3] {
     let engine = store.inner.open().unwrap().engine;
     engine.keyspaces().map(|keyspace| keyspace.len().unwrap())
+}
+
+#[tokio::test]
+async fn a_put_may_say_how_long_its_events_are_kept() {
+    let world = World::new();
+    let put = |id: &'static str, keep_h| {
+        let store = world.store.clone();
+        let events = batch(&[event("/s", id, "t", 1)]);
+        async move { store.put("acme", keep_h, &Runs::of(1, 7), &events).await }
+    };
+    for (id, keep_h) in [("week", Some(168)), ("hour", Some(1)), ("default", None), ("hours", Some(2))] {
+        put(id, keep_h).await.unwrap();
+        world.pass(1);
+    }
+    assert!(is_invalid(&put("never", Some(0)).await, "keep-h"));
+    swept(&world, [4, 4, 4]).await;
+    for (left, pass_h) in [(3, 1), (2, 1), (1, 22), (0, 144)] {
+        world.pass(pass_h * HOUR_US);
+        swept(&world, [left, left, left]).await;
+    }
 }
 
 #[tokio::test]
@@ -110,13 +132,13 @@ async fn a_closed_store_answers_so_and_keeps_what_waited() {
     let mut world = World::new();
     let puts = futures::future::join_all((0..20).map(|n| {
         let store = world.store.clone();
-        async move { store.put("acme", &batch(&[event("/s", &n.to_string(), "t", n)])).await }
+        async move { put_all(&store, "acme", &[event("/s", &n.to_string(), "t", n)]).await }
     }));
     let (results, ()) = tokio::join!(puts, async {
         tokio::task::yield_now().await;
         world.store.close().await;
     });
-    assert_eq!(world.store.put("acme", "[]").await, Err(Error::Closed));
+    assert_eq!(put_all(&world.store, "acme", &[]).await, Err(Error::Closed));
     assert_eq!(world.store.get("acme", "/s", "1").await, Err(Error::Closed));
     assert!(!world.store.is_open() && !world.store.has_failed());
     world.reopen().await;
@@ -130,9 +152,9 @@ async fn a_closed_store_answers_so_and_keeps_what_waited() {
 async fn what_would_wait_too_long_is_refused_at_once() {
     let world = World::new();
     let pad = "x".repeat(900 * 1024);
-    let big = batch(&[event("/s", "1", "t", 1).replace("\"t\"", &format!("\"t\",\"pad\":\"{pad}\""))]);
+    let big = [event("/s", "1", "t", 1).replace("\"t\"", &format!("\"t\",\"pad\":\"{pad}\""))];
     // All are polled before the writer has synced the first.
-    let results = futures::future::join_all((0..40).map(|_| world.store.put("acme", &big))).await;
+    let results = futures::future::join_all((0..40).map(|_| put_all(&world.store, "acme", &big))).await;
     assert!(results.iter().any(Result::is_ok));
     assert!(results.contains(&Err(Error::Busy)));
 }

@@ -1,6 +1,7 @@
 //! The store through its interface, on real files.
 
 mod bounds;
+mod claims;
 mod crash;
 mod kept;
 mod model;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use er_event::event::{parse_batch, rfc3339_us};
+use er_event::Runs;
 
 use super::{Error, Filter, OpenError, Options, Store};
 
@@ -43,8 +45,14 @@ impl World {
         self.store = open(self.dir.path(), &self.now_us).unwrap();
     }
 
+    /// All under the same claim.
     async fn put(&self, tenant: &str, events: &[String]) {
-        self.store.put(tenant, &batch(events)).await.unwrap();
+        put_all(&self.store, tenant, events).await.unwrap();
+    }
+
+    /// Under a claim of its own. Gives the places of events that were there.
+    async fn claim(&self, claim: u64, events: &[String]) -> Vec<u32> {
+        self.store.put("acme", None, &Runs::of(events.len(), claim), &batch(events)).await.unwrap()
     }
 
     async fn get(&self, tenant: &str, source: &str, id: &str) -> Option<String> {
@@ -64,6 +72,10 @@ impl World {
             }
         }
     }
+}
+
+async fn put_all(store: &Store, tenant: &str, events: &[String]) -> Result<Vec<u32>, Error> {
+    store.put(tenant, None, &Runs::of(events.len(), 7), &batch(events)).await
 }
 
 fn open(dir: &std::path::Path, now_us: &Arc<AtomicI64>) -> Result<Store, OpenError> {

@@ -1,13 +1,13 @@
 //! Any sequence of puts answers as a map would. A failing case is kept in `proptest-regressions/` and runs again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// (tenant, source, id) to (second, type, text).
-type Model = BTreeMap<(usize, usize, usize), (i64, usize, String)>;
+/// (tenant, source, id) to (second, type, text, claim).
+type Model = BTreeMap<(usize, usize, usize), (i64, usize, String, u64)>;
 
 const TENANTS: [&str; 3] = ["a", "a-b", "aa"];
 const SOURCES: [&str; 3] = ["", "/s", "/s\0/"];
@@ -15,7 +15,7 @@ const TYPES: [&str; 3] = ["t", "t.x", "u"];
 
 #[derive(Debug, Clone)]
 enum Step {
-    Put(usize, Vec<(usize, usize, i64, usize)>),
+    Put(usize, Vec<(usize, usize, i64, usize, u64)>),
     Query(usize, Option<usize>, bool, Option<usize>, Option<i64>, Option<i64>, u32),
     Reopen,
 }
@@ -23,7 +23,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let seconds = || -5..15i64;
     prop_oneof![
-        6 => (0..3usize, prop::collection::vec((0..3usize, 0..6usize, seconds(), 0..3usize), 0..12)).prop_map(|(tenant, events)| Step::Put(tenant, events)),
+        6 => (0..3usize, prop::collection::vec((0..3usize, 0..6usize, seconds(), 0..3usize, 0..2u64), 0..12)).prop_map(|(tenant, events)| Step::Put(tenant, events)),
         6 => (0..3usize, prop::option::of(0..3usize), any::<bool>(), prop::option::of(0..3usize), prop::option::of(seconds()), prop::option::of(seconds()), 1..6u32)
             .prop_map(|(tenant, ty, prefix, source, since, until, limit)| Step::Query(tenant, ty, prefix, source, since, until, limit)),
         1 => Just(Step::Reopen),
@@ -48,12 +48,22 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
             Step::Put(tenant, events) => {
                 let texts: Vec<_> = events
                     .iter()
-                    .map(|(source, id, second, ty)| event(SOURCES[*source], &id.to_string(), TYPES[*ty], *second))
+                    .map(|(source, id, second, ty, _)| event(SOURCES[*source], &id.to_string(), TYPES[*ty], *second))
                     .collect();
-                world.put(TENANTS[tenant], &texts).await;
-                for ((source, id, second, ty), text) in events.into_iter().zip(texts) {
-                    model.insert((tenant, source, id), (second, ty, text));
+                let claims: Runs = events.iter().map(|(.., claim)| *claim).collect();
+                let known = world.store.put(TENANTS[tenant], None, &claims, &batch(&texts)).await.unwrap();
+                let mut expected = Vec::new();
+                let mut earlier = BTreeSet::new();
+                for (place, ((source, id, second, ty, claim), text)) in events.into_iter().zip(texts).enumerate() {
+                    let key = (tenant, source, id);
+                    let others = model.get(&key).is_some_and(|(.., first)| *first != claim);
+                    if !earlier.insert(key) || others {
+                        expected.push(u32::try_from(place).unwrap());
+                    } else {
+                        model.insert(key, (second, ty, text, claim));
+                    }
                 }
+                prop_assert_eq!(known, expected);
             }
             Step::Query(tenant, ty, prefix, source, since, until, limit) => {
                 let filter = Filter {
@@ -68,14 +78,14 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 };
                 let mut want: Vec<_> = model
                     .iter()
-                    .filter(|((t, s, _), (second, ty, _))| {
+                    .filter(|((t, s, _), (second, ty, ..))| {
                         *t == tenant
                             && source.is_none_or(|source| source == *s)
                             && since.is_none_or(|since| since <= *second)
                             && until.is_none_or(|until| *second < until)
                             && type_fits(*ty)
                     })
-                    .map(|(_, (second, _, text))| (*second, text.clone()))
+                    .map(|(_, (second, _, text, _))| (*second, text.clone()))
                     .collect();
                 let (mut got, mut cursor) = (Vec::new(), None);
                 loop {
@@ -100,7 +110,7 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
             Step::Reopen => world.reopen().await,
         }
     }
-    for ((tenant, source, id), (_, _, text)) in &model {
+    for ((tenant, source, id), (_, _, text, _)) in &model {
         let got = world.get(TENANTS[*tenant], SOURCES[*source], &id.to_string()).await;
         prop_assert_eq!(got.as_ref(), Some(text));
     }

@@ -1,0 +1,81 @@
+//! Months that are over, a few tenants a call, in the order of their names. How far it came rests beside the invoices,
+//! so that a call that is cut off is taken up by the next, whoever makes it.
+
+use er_metering::limits::CLOSE_GRACE_US;
+use er_metering::{close_due, Time, Window};
+use er_tenant::billing::{subscription_path, tenant_of_subscription, BILLING_BUCKET, CLOSED_PATH, EVERY_SUBSCRIPTION};
+use serde::{Deserialize, Serialize};
+
+use crate::backend::{Backend, Fault, FaultCode};
+use crate::fault::{defect, is_transient, OrFault as _};
+use crate::{invoices, plans};
+
+/// Tenants of one call: each may take some calls to the analytics, and all of them must fit into one call's deadline.
+const TENANTS_MAX: u32 = 16;
+
+/// How far months are closed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Closed {
+    /// The end of the last month that is closed for every tenant.
+    until: Time,
+    /// Of the month after that: the last tenant that is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    after: Option<String>,
+}
+
+/// Returns how many tenants were looked at; 0: nothing is left to do.
+pub fn close(backend: &dyn Backend, settled_us: u64) -> Result<u32, Fault> {
+    let settled = Time::from_us(i64::try_from(settled_us).unwrap_or(i64::MAX)).or_fault()?;
+    let Some(item) = backend.kv_get(BILLING_BUCKET, CLOSED_PATH)? else {
+        // Nobody was billed before this platform was there.
+        let closed = Closed { until: Window::Month.start(settled), after: None };
+        return write(backend, &closed, None).map(|_| 0);
+    };
+    let mut revision = item.revision;
+    let mut closed: Closed = serde_json::from_str(&item.value).map_err(defect)?;
+    for month in close_due(settled, closed.until, CLOSE_GRACE_US) {
+        let after = closed.after.as_deref().map(subscription_path);
+        let items = backend.kv_scan(BILLING_BUCKET, EVERY_SUBSCRIPTION, after.as_deref(), TENANTS_MAX)?;
+        let mut looked_at = 0;
+        let mut fault = None;
+        for item in &items {
+            let Some(tenant) = tenant_of_subscription(&item.key) else { continue };
+            let subscription = plans::read(tenant, &item.value);
+            match subscription.and_then(|plans| invoices::close(backend, tenant, &plans, month, settled)) {
+                Ok(()) => {}
+                Err(away) if is_transient(&away) => {
+                    fault = Some(away);
+                    break;
+                }
+                // One tenant's broken record must not keep all others from their invoices.
+                Err(broken) => eprintln!("{} of {tenant} can't be closed: {}", month.month_label(), broken.detail),
+            }
+            closed.after = Some(tenant.to_owned());
+            looked_at += 1;
+        }
+        if fault.is_none() && items.is_empty() {
+            closed = Closed { until: month.to(), after: None };
+        }
+        revision = write(backend, &closed, Some(revision))?;
+        if let Some(fault) = fault {
+            return Err(fault);
+        }
+        if looked_at > 0 {
+            return Ok(looked_at);
+        }
+    }
+    Ok(0)
+}
+
+fn write(backend: &dyn Backend, closed: &Closed, revision: Option<u64>) -> Result<u64, Fault> {
+    let text = serde_json::to_string(closed).map_err(defect)?;
+    let written = match revision {
+        Some(_) => backend.kv_put(BILLING_BUCKET, CLOSED_PATH, &text, revision),
+        None => backend.kv_create(BILLING_BUCKET, CLOSED_PATH, &text),
+    };
+    written.map_err(|fault| match fault.code {
+        // Another call got as far meanwhile, and the next begins where that ended.
+        FaultCode::Conflict => Fault { code: FaultCode::Unavailable, retry_after_ms: Some(0), ..fault },
+        _ => fault,
+    })
+}
