@@ -1,9 +1,9 @@
 # Each target is a script: read it there, or run it directly.
 .DEFAULT_GOAL := help
-.PHONY: help setup build up down demo test lint bench bench-rules mutants wash clean
+.PHONY: help setup build up down demo services services-down test lint bench bench-rules mutants wash clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Bring in what this machine lacks (into ~/.cache/eventrunner, nothing system-wide)
 	@scripts/setup
@@ -22,6 +22,12 @@ down: ## Stop all of it; what was stored stays in var/
 demo: ## Start it, send real events through it, show where they went, leave it running
 	@scripts/demo
 
+services: ## Start the servers that tests need (Apache Cassandra, for the event store on Scylla)
+	@scripts/services up
+
+services-down: ## Stop them; what they stored stays in var/services
+	@scripts/services down
+
 test: ## Run every test, end-to-end ones included
 	@scripts/test
 
@@ -39,5 +45,5 @@ mutants: ## Break the rule engine in many small ways and count how often its tes
 wash: ## Build wasmCloud's own command line (16 minutes, once)
 	@scripts/setup wash
 
-clean: down ## Stop it and remove all it stored (var/) and built here (build/); the cache stays
+clean: down services-down ## Stop it and remove all it stored (var/) and built here (build/); the cache stays
 	rm -rf var build

@@ -2,6 +2,7 @@
 //! what it was promised, and an oracle that holds the platform to it.
 
 pub mod analytics;
+pub mod cassandra;
 pub mod clickhouse;
 pub mod consumer;
 mod guard;
@@ -11,10 +12,12 @@ pub mod platform;
 pub mod process;
 pub mod rng;
 pub mod sse;
+pub mod store_contract;
 pub mod tenant;
 pub mod usage;
 pub mod wait;
 
+pub use cassandra::Cassandra;
 pub use consumer::{Component, Consumer};
 pub use load::Load;
 pub use oracle::{Oracle, Report};

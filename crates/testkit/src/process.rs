@@ -134,8 +134,7 @@ impl Processes {
     /// When there is none to stop.
     pub async fn pause(&self, part: Part, deadline: Duration) -> anyhow::Result<Paused> {
         let pid = self.wait(part, deadline).await?;
-        signal(pid, Signal::SIGSTOP)?;
-        Ok(Paused { pid })
+        Paused::pause(pid)
     }
 
     /// Resident memory of a part.
@@ -156,6 +155,12 @@ impl Processes {
 // === impl Paused ===
 
 impl Paused {
+    /// Stops a process in its tracks.
+    pub(crate) fn pause(pid: u32) -> anyhow::Result<Self> {
+        signal(pid, Signal::SIGSTOP)?;
+        Ok(Self { pid })
+    }
+
     /// Lets the process go on.
     pub fn resume(self) {
         drop(self);
@@ -193,8 +198,7 @@ mod tests {
         let pid = child.id().unwrap();
         let state =
             || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().rsplit_once(") ").unwrap().1.chars().next();
-        signal(pid, Signal::SIGSTOP).unwrap();
-        let paused = Paused { pid };
+        let paused = Paused::pause(pid).unwrap();
         until("stopped", Duration::from_secs(5), || async { Ok((state() == Some('T')).then_some(())) }).await.unwrap();
         paused.resume();
         until("going on", Duration::from_secs(5), || async { Ok((state() == Some('S')).then_some(())) }).await.unwrap();

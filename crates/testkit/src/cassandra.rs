@@ -1,0 +1,173 @@
+//! A Cassandra node: the one that tests share, and nodes of a test's own that it may kill and pause.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{bail, Context as _};
+
+use crate::guard::tail;
+use crate::platform::{free_ports, root};
+use crate::process::Paused;
+use crate::wait::until;
+
+/// A start takes 7 s on two idle cores.
+const READY_WITHIN: Duration = Duration::from_secs(180);
+const PROBE_WITHIN: Duration = Duration::from_secs(2);
+/// A node of one test has little to hold.
+const HEAP_MB: &str = "512";
+const LOG_BYTES: usize = 4 << 10;
+
+/// Ends the node when whoever started it is gone, however that came about. `$1` is its directory.
+const GUARD: &str = r#"
+cat >/dev/null
+pid=$(cat "$1/pid") && grep -qF "$1" "/proc/$pid/cmdline" && kill -9 "$pid"
+rm -rf "$1"
+"#;
+
+/// A node of its own, in a directory of its own, on free ports. It ends when this is dropped, or with the process that
+/// holds it.
+#[derive(Debug)]
+pub struct Cassandra {
+    dir: PathBuf,
+    port: u16,
+    storage_port: u16,
+    node: Option<Child>,
+    guard: Child,
+}
+
+/// The nodes that tests share: those of `ER_SCYLLA_NODES`, else what `scripts/services up` started.
+///
+/// # Errors
+/// When there are none, with the mend.
+pub fn shared() -> anyhow::Result<Vec<String>> {
+    let split = |nodes: &str| nodes.split(',').map(|node| node.trim().to_string()).collect();
+    if let Ok(nodes) = std::env::var("ER_SCYLLA_NODES") {
+        return Ok(split(&nodes));
+    }
+    let file = root().join("var/services/env");
+    let text = fs::read_to_string(&file).unwrap_or_default();
+    let nodes = text.lines().find_map(|line| line.strip_prefix("ER_SCYLLA_NODES="));
+    nodes.map(split).with_context(|| {
+        format!(
+            "no CQL server for this test: {} names none; mend it with: scripts/services up, or set ER_SCYLLA_NODES=host:port",
+            file.display()
+        )
+    })
+}
+
+// === impl Cassandra ===
+
+impl Cassandra {
+    /// A place for a node, where none runs yet.
+    ///
+    /// # Errors
+    /// When there is no directory or port to be had.
+    pub fn reserve() -> anyhow::Result<Self> {
+        let dir = tempfile::Builder::new().prefix("er-cassandra-").tempdir()?.keep();
+        let [port, storage_port] = free_ports()?;
+        let guard = Command::new("sh")
+            .args(["-c", GUARD, "guard"])
+            .arg(&dir)
+            // Ctrl-C in a terminal goes to a whole group; this one must outlive it.
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("starting the guard of a Cassandra node")?;
+        Ok(Self { dir, port, storage_port, node: None, guard })
+    }
+
+    /// A running node.
+    ///
+    /// # Errors
+    /// As [`Cassandra::reserve`] and [`Cassandra::start`].
+    pub async fn run() -> anyhow::Result<Self> {
+        let mut node = Self::reserve()?;
+        node.start().await?;
+        Ok(node)
+    }
+
+    /// Where it answers, or will.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Starts it, with what it stored before, and returns when it answers.
+    ///
+    /// # Errors
+    /// Why it did not start, with the end of its log.
+    pub async fn start(&mut self) -> anyhow::Result<()> {
+        self.launch()?;
+        let answer = until("an answer of Cassandra", READY_WITHIN, || async {
+            let port = self.port;
+            let answers = tokio::task::spawn_blocking(move || answers(port)).await?;
+            Ok(answers.unwrap_or_default().then_some(()))
+        });
+        answer.await.with_context(|| tail(&self.dir.join("system.log"), LOG_BYTES))
+    }
+
+    fn launch(&mut self) -> anyhow::Result<()> {
+        if self.node.is_some() {
+            bail!("the node runs already");
+        }
+        let log = fs::File::create(self.dir.join("start.log"))?;
+        let node = Command::new(root().join("scripts/cassandra"))
+            .arg(&self.dir)
+            .args([self.port, self.storage_port].map(|port| port.to_string()))
+            .env("ER_CASSANDRA_HEAP_MB", HEAP_MB)
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("starting scripts/cassandra")?;
+        self.node = Some(node);
+        Ok(())
+    }
+
+    /// Kills it with SIGKILL, and returns once it is dead.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn kill9(&mut self) -> anyhow::Result<()> {
+        let mut node = self.node.take().context("the node does not run")?;
+        node.kill()?;
+        node.wait()?;
+        Ok(())
+    }
+
+    /// Stops it in its tracks until what is returned is dropped.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn pause(&self) -> anyhow::Result<Paused> {
+        Paused::pause(self.node.as_ref().context("the node does not run")?.id())
+    }
+}
+
+impl Drop for Cassandra {
+    fn drop(&mut self) {
+        // Its guard would do that too, but who buries it is its parent.
+        let _ = self.kill9();
+        drop(self.guard.stdin.take());
+        // A guard that can't be waited for has been waited for.
+        let _ = self.guard.wait();
+    }
+}
+
+/// Whether a CQL server answers: an OPTIONS request of protocol 4 is answered with a frame of protocol 4.
+fn answers(port: u16) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), PROBE_WITHIN)?;
+    stream.set_read_timeout(Some(PROBE_WITHIN))?;
+    stream.write_all(&[4, 0, 0, 0, 5, 0, 0, 0, 0])?;
+    let mut first = [0];
+    stream.read_exact(&mut first)?;
+    Ok(first == [0x84])
+}
