@@ -105,7 +105,11 @@ fn every_meter_counts_to_the_unit() -> anyhow::Result<()> {
         ensure!(of(&sums, "events_out") == 300 && of(&sums, "deliveries") == 300, "{sums:?}");
         ensure!(of(&sums, "bytes_out") == bytes(&ours), "{} bytes were taken: {sums:?}", bytes(&ours));
         let sums = collected(&platform, &tenant).await?;
-        ensure!(ours.len() == 300 && of(&sums, "events_in") == all.len() as u64, "each of {} once: {sums:?}", all.len());
+        ensure!(
+            ours.len() == 300 && of(&sums, "events_in") == all.len() as u64,
+            "each of {} once: {sums:?}",
+            all.len()
+        );
         ensure!(of(&sums, "bytes_in") == bytes(&all), "{} bytes were let in: {sums:?}", bytes(&all));
         ensure!(of(&sums, "rule_evaluations") == 0, "there are no rules: {sums:?}");
         ensure!(of(&sums, "memory_mib_us") == 48 * of(&sums, "consumer_us"), "48 MiB for that time: {sums:?}");

@@ -4,6 +4,7 @@
 //! run alone. Every wait has a condition and a deadline; every random choice has a seed that is printed (`ER_SEED`
 //! replays it).
 
+mod scene;
 mod support;
 
 mod apps;
@@ -15,6 +16,7 @@ mod ingest_modes;
 mod kills;
 mod malformed;
 mod rules;
+mod stores;
 mod tail;
 mod tenants_keys;
 mod tutorial;

@@ -7,8 +7,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{ensure, Context as _};
 use er_deploy::client::{Answer, Client};
+use er_testkit::cassandra::Cassandra;
+use er_testkit::clickhouse::Server;
 use er_testkit::load::receipts;
-use er_testkit::{until, Options, Platform, Tenant};
+use er_testkit::{until, Options, Platform, Stores, Tenant};
 use serde_json::value::RawValue;
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -91,6 +93,23 @@ where
         let _turn = stage.turns.write().await;
         let platform = Arc::new(Platform::start(options).await?);
         judged(&platform, None, test(Arc::clone(&platform))).await
+    })
+}
+
+/// Servers of Cassandra and ClickHouse, and a platform that has its events and usage on them. No other test runs.
+pub fn on_stores<F, Fut>(clickhouse: &str, test: F) -> anyhow::Result<()>
+where
+    F: FnOnce(Arc<Platform>, Cassandra, Server) -> Fut,
+    Fut: Future<Output = anyhow::Result<()>>,
+{
+    let stage = stage()?;
+    stage.runtime.block_on(async {
+        let _turn = stage.turns.write().await;
+        let (cassandra, clickhouse) = (Cassandra::run().await?, Server::start(clickhouse, None)?);
+        let stores = Stores { scylla: cassandra.address(), clickhouse: clickhouse.url().to_owned() };
+        let options = Options { stores: Some(stores), ..Options::default() };
+        let platform = Arc::new(Platform::start(&options).await?);
+        judged(&platform, None, test(Arc::clone(&platform), cassandra, clickhouse)).await
     })
 }
 

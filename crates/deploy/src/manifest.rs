@@ -34,6 +34,14 @@ impl std::str::FromStr for Set {
     }
 }
 
+/// A manifest as it stands.
+///
+/// # Errors
+/// A file that is missing, or is none.
+pub async fn read(path: &Path) -> anyhow::Result<Manifest> {
+    path.load_manifest().await.with_context(|| format!("the manifest {}", path.display()))
+}
+
 /// Loads a manifest, makes its images absolute, applies `sets`, and gives it a version that follows from its
 /// content. Images are copied to `images` under a name that follows from their content too: a host keeps
 /// what it loaded from a path, so that a rebuilt file under its old name would not be loaded.
@@ -41,7 +49,7 @@ impl std::str::FromStr for Set {
 /// # Errors
 /// A missing file, an unknown setting: each named.
 pub async fn load(path: &Path, images: &Path, sets: &[Set]) -> anyhow::Result<Manifest> {
-    let mut manifest = path.load_manifest().await.with_context(|| format!("the manifest {}", path.display()))?;
+    let mut manifest = read(path).await?;
     let base = path.parent().unwrap_or_else(|| Path::new("."));
     for set in sets {
         if !apply(&mut manifest, set) {

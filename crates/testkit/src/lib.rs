@@ -21,7 +21,7 @@ pub use cassandra::Cassandra;
 pub use consumer::{Component, Consumer};
 pub use load::Load;
 pub use oracle::{Oracle, Report};
-pub use platform::{Options, Platform};
+pub use platform::{Options, Platform, Stores};
 pub use process::{Part, Paused};
 pub use rng::Rng;
 pub use tenant::Tenant;

@@ -35,6 +35,17 @@ pub struct Options {
     pub sets: Vec<&'static str>,
     /// Further arguments of `er-lattice up`.
     pub lattice_args: Vec<&'static str>,
+    /// `wadm/production.yaml` on these, in place of `wadm/eventrunner.yaml`.
+    pub stores: Option<Stores>,
+}
+
+/// Where events and usage rest in production.
+#[derive(Debug, Clone)]
+pub struct Stores {
+    /// `host:port` of a CQL server.
+    pub scylla: String,
+    /// `http://host:port`
+    pub clickhouse: String,
 }
 
 /// A running platform. Everything of it ends when this is dropped, or with the process that holds it.
@@ -48,6 +59,7 @@ pub struct Platform {
     pub operator: Client,
     pub processes: Processes,
     dir: PathBuf,
+    manifest: &'static str,
     sets: Vec<Set>,
     tenants: AtomicU32,
     supervisor: Mutex<Child>,
@@ -78,6 +90,7 @@ impl Platform {
             processes: Processes::of(&dir.join("lattice")),
             sets: sets(options, &dir, ingest, api, [m1, m2, m3])?,
             dir,
+            manifest: if options.stores.is_some() { "wadm/production.yaml" } else { "wadm/eventrunner.yaml" },
             tenants: AtomicU32::new(0),
             supervisor: Mutex::new(supervisor),
             guard: Mutex::new(guard),
@@ -118,7 +131,7 @@ impl Platform {
     /// # Errors
     /// What is not deployed in time.
     pub async fn deploy(&self) -> anyhow::Result<()> {
-        let manifest = manifest::load(&root().join("wadm/eventrunner.yaml"), &self.images(), &self.sets).await?;
+        let manifest = manifest::load(&root().join(self.manifest), &self.images(), &self.sets).await?;
         self.apps().await?.deploy(&manifest, DEPLOY_WITHIN, |_| {}).await
     }
 
@@ -276,15 +289,26 @@ fn up(lattice: &Path, dir: &Path, nats_port: u16, options: &Options) -> anyhow::
 
 fn sets(options: &Options, dir: &Path, ingest: u16, api: u16, metrics: [u16; 3]) -> anyhow::Result<Vec<Set>> {
     let [m1, m2, m3] = metrics;
-    let own = [
+    let mut own = vec![
         format!("ingest-http.addr=127.0.0.1:{ingest}"),
         format!("ingest-http.metrics_addr=127.0.0.1:{m1}"),
         format!("jetstream.metrics_addr=127.0.0.1:{m2}"),
-        format!("store.metrics_addr=127.0.0.1:{m3}"),
-        format!("store.data_dir={}", dir.join("events").display()),
-        format!("store.chdb_lib={}", root().join("build/libchdb.so").display()),
         format!("api-address.address=127.0.0.1:{api}"),
     ];
+    match &options.stores {
+        None => own.extend([
+            format!("store.metrics_addr=127.0.0.1:{m3}"),
+            format!("store.data_dir={}", dir.join("events").display()),
+            format!("store.chdb_lib={}", root().join("build/libchdb.so").display()),
+        ]),
+        Some(stores) => own.extend([
+            format!("scylla.metrics_addr=127.0.0.1:{m3}"),
+            format!("scylla.nodes={}", stores.scylla),
+            "scylla.replication_factor=1".into(),
+            format!("clickhouse.metrics_addr=127.0.0.1:{}", free_ports::<1>()?[0]),
+            format!("clickhouse.url={}", stores.clickhouse),
+        ]),
+    }
     let given = options.sets.iter().map(|set| (*set).to_string());
     own.into_iter().chain(given).map(|set| set.parse().map_err(|why: String| anyhow::anyhow!(why))).collect()
 }
