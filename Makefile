@@ -1,6 +1,6 @@
 # Each target is a script: read it there, or run it directly.
 .DEFAULT_GOAL := help
-.PHONY: help setup build up down demo services services-down test lint bench bench-rules mutants wash clean
+.PHONY: help setup build up down demo services services-down test lint bench bench-rules bench-growth mutants wash clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ bench: ## Measure rates and where each microsecond goes
 
 bench-rules: ## Measure the rule engine beside its peers
 	@scripts/bench-rules
+
+bench-growth: ## Measure the stores at 100,000, 1 M and 10 M events (10 minutes, 12 GB)
+	@scripts/bench-growth
+
 mutants: ## Break the rule engine in many small ways and count how often its tests notice (half an hour)
 	@scripts/mutants
 

@@ -5,7 +5,7 @@ use wasmcloud_provider_sdk::Context;
 use crate::bindings::eventrunner::platform::types::Fault;
 use crate::bindings::exports::eventrunner::platform::event_store::{Filter, Handler, Page};
 use crate::provider::Local;
-use crate::store::{self, Error};
+use er_provider_local::store::{self, Error};
 
 const INTERFACE: &str = "event-store";
 

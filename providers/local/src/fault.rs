@@ -3,7 +3,7 @@
 use er_analytics::Code;
 
 use crate::bindings::eventrunner::platform::types::{Fault, FaultCode};
-use crate::store::Error;
+use er_provider_local::store::Error;
 
 /// How long a caller waits before it tries again: a queue is emptied in milliseconds, a restart takes seconds.
 const BUSY_RETRY_MS: u32 = 200;

@@ -7,7 +7,6 @@ mod event_store;
 mod fault;
 mod provider;
 mod settings;
-mod store;
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {

@@ -8,11 +8,11 @@ use er_provider_kit::links;
 use tracing::{error, info};
 use wasmcloud_provider_sdk::{Context, HealthCheckRequest, HealthCheckResponse, Provider, ProviderInitConfig};
 
-use crate::analytics::Embedded;
 use crate::bindings::eventrunner::platform::types::{Fault, FaultCode};
 use crate::fault::fault;
 use crate::settings::ProviderSettings;
-use crate::store::{system_clock, Error, Options, Store};
+use er_provider_local::embedded::Embedded;
+use er_provider_local::store::{system_clock, Error, Options, Store};
 
 /// Where the event store and the analytics lie in the data directory. The number is that of the layout.
 const EVENTS_DIR: &str = "events-2";

@@ -18,8 +18,8 @@ const MEMORY_BYTES_MAX: u64 = 512 << 20;
 const DIR: &str = "ER_TEST_ANALYTICS_DIR";
 const TENANT: &str = "ER_TEST_ANALYTICS_TENANT";
 const FIRST: &str = "ER_TEST_ANALYTICS_FIRST";
-const CHILD: &str = "analytics::tests::the_child_inserts_until_it_is_killed";
-const READER: &str = "analytics::tests::the_reader_tells_what_is_there";
+const CHILD: &str = "embedded::tests::the_child_inserts_until_it_is_killed";
+const READER: &str = "embedded::tests::the_reader_tells_what_is_there";
 const ACK: &str = "acked ";
 
 /// The one engine of this process, and where its tables lie, for as long as a test has it.
