@@ -2,22 +2,26 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
 
-use anyhow::{bail, Context as _};
+use anyhow::{anyhow, bail, Context as _};
 
 use crate::guard::tail;
-use crate::platform::{free_ports, root};
+use crate::platform::root;
 use crate::process::Paused;
+use crate::rng::Rng;
 use crate::wait::until;
 
 /// A start takes 7 s on two idle cores.
 const READY_WITHIN: Duration = Duration::from_secs(180);
 const PROBE_WITHIN: Duration = Duration::from_secs(2);
+const QUIET_PORTS: Range<u16> = 20_000..30_000;
 /// A node of one test has little to hold.
 const HEAP_MB: &str = "512";
 const LOG_BYTES: usize = 4 << 10;
@@ -69,7 +73,7 @@ impl Cassandra {
     /// When there is no directory or port to be had.
     pub fn reserve() -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("er-cassandra-").tempdir()?.keep();
-        let [port, storage_port] = free_ports()?;
+        let [port, storage_port] = quiet_ports()?;
         let guard = Command::new("sh")
             .args(["-c", GUARD, "guard"])
             .arg(&dir)
@@ -105,12 +109,18 @@ impl Cassandra {
     /// Why it did not start, with the end of its log.
     pub async fn start(&mut self) -> anyhow::Result<()> {
         self.launch()?;
+        let (port, node) = (self.port, Mutex::new(self.node.as_mut().context("the node does not run")?));
+        // Whether it answers; no more questions to one that ended.
         let answer = until("an answer of Cassandra", READY_WITHIN, || async {
-            let port = self.port;
+            let ended = node.lock().unwrap_or_else(PoisonError::into_inner).try_wait()?;
             let answers = tokio::task::spawn_blocking(move || answers(port)).await?;
-            Ok(answers.unwrap_or_default().then_some(()))
+            Ok(ended.map(|_| false).or(answers.unwrap_or_default().then_some(true)))
         });
-        answer.await.with_context(|| tail(&self.dir.join("system.log"), LOG_BYTES))
+        let logs = || ["start.log", "system.log"].map(|log| tail(&self.dir.join(log), LOG_BYTES)).join("\n");
+        if answer.await.with_context(logs)? {
+            return Ok(());
+        }
+        Err(anyhow!("Cassandra ended as it started: {}", logs()))
     }
 
     fn launch(&mut self) -> anyhow::Result<()> {
@@ -160,6 +170,17 @@ impl Drop for Cassandra {
         // A guard that can't be waited for has been waited for.
         let _ = self.guard.wait();
     }
+}
+
+/// Ports below those that the kernel gives to connections: a node must find its own free again after it was killed, with
+/// its clients knocking at it all the while.
+fn quiet_ports() -> anyhow::Result<[u16; 2]> {
+    let mut rng = Rng::new(u64::from(std::process::id()) ^ UNIX_EPOCH.elapsed()?.subsec_nanos() as u64);
+    let draws = std::iter::repeat_with(|| QUIET_PORTS.start + rng.below(QUIET_PORTS.len()) as u16);
+    let free: Vec<TcpListener> =
+        draws.take(100).filter_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()).take(2).collect();
+    let ports: Vec<u16> = free.iter().map(|port| Ok(port.local_addr()?.port())).collect::<std::io::Result<_>>()?;
+    ports.try_into().map_err(|_| anyhow!("no two free ports in {QUIET_PORTS:?}"))
 }
 
 /// Whether a CQL server answers: an OPTIONS request of protocol 4 is answered with a frame of protocol 4.

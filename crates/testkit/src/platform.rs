@@ -260,7 +260,7 @@ fn kept_logs(dir: &Path) -> PathBuf {
 }
 
 /// Held all at once, so that no two are the same.
-pub(crate) fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
+fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
     let listeners: Vec<TcpListener> =
         (0..N).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<Result<_, _>>()?;
     let ports: Vec<u16> =
