@@ -29,9 +29,10 @@ pub async fn tenants_see_only_their_own(store: &impl EventStore) {
         assert!(own.get("/s", "1").await.unwrap().contains(&format!(r#""type":"t{n}""#)));
         assert_eq!(own.get("/s", &format!("of-{}", n + 1)).await, None);
     }
-    // Nor with another's cursor.
+    // Nor with another's cursor. Where it stands among events of the same moment is the store's affair.
     let page = all[0].page(&Filter::default(), None, 1).await;
-    assert_eq!(ids_of(&all[1].page(&Filter::default(), page.cursor, 9).await.events), ["1"]);
+    let ids = ids_of(&all[1].page(&Filter::default(), page.cursor, 9).await.events);
+    assert!(ids == ["1"] || ids == ["of-1", "1"], "{ids:?}");
 }
 
 pub async fn sources_and_ids_of_any_characters_stay_apart(store: &impl EventStore) {
