@@ -1,6 +1,6 @@
 //! Usage for people, and usage for invoices.
 
-use er_metering::{render, Meter, Period, Report, Row, Subscription, Time, Usage, Window};
+use er_metering::{render, Meter, Period, Report, Subscription, Time, Usage, Window};
 
 use crate::backend::{Backend, Source};
 use crate::bindings::eventrunner::platform::types::Fault;
@@ -32,14 +32,11 @@ pub fn report(backend: &dyn Backend, tenant: &str, asked: &Asked, format: Format
         None => Window::Minute.end(now).or_fault()?,
     };
     let period = Period::new(since, until).or_fault()?;
-    let mut rows = Vec::new();
+    let mut usage = Usage::new(tenant, period, Window::Minute).or_fault()?;
     for (start, used) in backend.usage(Source::Analytics, tenant, period, window)? {
-        // The first and the last window are of what was asked for.
-        let of = Period::new(start, window.end(start).or_fault()?.min(until)).or_fault()?;
-        let wanted = used.iter().filter(|(meter, _)| meters.is_empty() || meters.contains(meter));
-        rows.extend(wanted.map(|(meter, quantity)| Row { window: of, meter, quantity }));
+        usage.add_all(start, &used).or_fault()?;
     }
-    let report = Report { tenant: tenant.to_owned(), period, window, rows };
+    let report = Report::new(&usage, window, period, &meters).or_fault()?;
     Ok(match format {
         Format::Json => document(JSON, serde_json::to_string(&report).map_err(defect)?),
         Format::Csv => document(CSV, render::report_csv(&report)),

@@ -43,9 +43,7 @@ impl Guest for Engine {
         let put = |claims: &Runs, batch: &str| event_store::put(&tenant, keep_h, &claims.to_string(), batch);
         let Some(version) = version else {
             let on = store::store(vec![ends.events], &claims, put)?;
-            let none = Runs::default();
-            let (one, held) = (Runs::of(claims.len(), 1), Runs::of(claims.len(), 0));
-            let repeated = store::repeated(&ends.kept, &one, &on.known, &held, &none);
+            let repeated = (!on.known.all(0)).then(|| store::spread(&ends.kept, &on.known));
             let unchanged = ends.unchanged && repeated.is_none();
             return Ok(Outcome {
                 events: (!unchanged).then_some(on.batches),
@@ -56,10 +54,8 @@ impl Guest for Engine {
             });
         };
         let ruled = rules::evaluate(&tenant, version, &ends.events)?;
-        let [passed, held, evaluations] =
-            [&ruled.passed, &ruled.held, &ruled.evaluations].map(|text| text.parse::<Runs>());
-        let (passed, held, evaluations) =
-            (passed.map_err(defect)?, held.map_err(defect)?, evaluations.map_err(defect)?);
+        let runs = |text: &str| text.parse::<Runs>().map_err(defect);
+        let (passed, held, evaluations) = (runs(&ruled.passed)?, runs(&ruled.held)?, runs(&ruled.evaluations)?);
         let on = store::store(ruled.events, &claims.repeated(&passed), put)?;
         let dropped = store::store(ruled.dropped, &claims.repeated(&held), put)?;
         let repeated = store::repeated(&ends.kept, &passed, &on.known, &held, &dropped.known);

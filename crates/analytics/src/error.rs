@@ -1,9 +1,9 @@
 //! What can go wrong, in sentences that say the mend, and one table from there to the faults of the interface.
 
+use er_metering::limits::WINDOWS_MAX;
 use er_metering::Time;
 
 use crate::engine::Failure;
-use crate::usage::WINDOWS_MAX;
 
 const FULL_RETRY_MS: u32 = 1_000;
 const AWAY_RETRY_MS: u32 = 2_000;

@@ -1,15 +1,12 @@
 //! What a tenant used, asked and answered.
 
 use er_event::keys::valid_tenant;
-use er_metering::limits::QUANTITY_MAX;
-use er_metering::{Period, Quantities, Time, Window};
+use er_metering::limits::{QUANTITY_MAX, WINDOWS_MAX};
+use er_metering::{rows_json, Period, Quantities, Time, Window};
 
 use crate::block::{seconds, COLUMNS};
 use crate::engine::Statement;
 use crate::error::Error;
-
-/// Windows of one answer.
-pub const WINDOWS_MAX: usize = 3_000;
 
 /// A question, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +78,7 @@ impl Question {
         }
         // Records that contradict each other can leave nothing.
         windows.retain(|(_, used)| !used.is_zero());
-        serde_json::to_string(&windows).map_err(|error| Error::Defect(error.to_string()))
+        rows_json(&windows).map_err(|error| Error::Defect(error.to_string()))
     }
 }
 

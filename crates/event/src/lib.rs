@@ -17,6 +17,7 @@ mod percent;
 pub mod problem;
 mod reject;
 pub mod runs;
+pub mod stored;
 
 pub use event::{EventRef, RAW_TYPE};
 pub use problem::{Kind, Problem};

@@ -9,6 +9,12 @@ use tracing::warn;
 use crate::payload::Payload;
 use crate::streams;
 
+/// How long a message that has been delivered so often waits for the next time: `min` after the first, doubled up to `max`.
+pub fn backoff(min: Duration, max: Duration, delivered: u64) -> Duration {
+    let doublings = u32::try_from(delivered.saturating_sub(1).min(6)).unwrap_or(6);
+    (min * 2u32.pow(doublings)).min(max)
+}
+
 /// A message that was pulled and not yet answered for. Dropped unspent it goes back to its stream at once, and
 /// that is counted: it is a defect, but not a loss.
 #[must_use]

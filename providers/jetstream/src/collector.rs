@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::ack::Delivery;
+use crate::ack::{backoff, Delivery};
 use crate::components::{close, collect};
 use crate::publish::now_us;
 use crate::pull::{Prefetch, Puller};
@@ -86,8 +86,7 @@ impl Collector {
             }
             Err(reason) => {
                 let delivered = group.iter().map(|delivery| delivery.position().1).max().unwrap_or(1);
-                let doublings = u32::try_from(delivered.saturating_sub(1).min(6)).unwrap_or(6);
-                let wait = (BACKOFF_MIN * 2u32.pow(doublings)).min(BACKOFF_MAX);
+                let wait = backoff(BACKOFF_MIN, BACKOFF_MAX, delivered);
                 warn!(reason, delivered, wait_ms = wait.as_millis() as u64, "usage records wait");
                 counter!("eventrunner_usage_retries_total").increment(1);
                 for delivery in group {

@@ -14,7 +14,7 @@ use metrics::{counter, histogram};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use crate::ack::Delivery;
+use crate::ack::{self, Delivery};
 use crate::batch::{group, Group};
 use crate::components::{process, ComponentError, Outcome, Work};
 use crate::meter;
@@ -303,8 +303,7 @@ fn text(batch: &[u8]) -> Result<&str, String> {
 }
 
 fn backoff(delivered: u64) -> Duration {
-    let doublings = u32::try_from(delivered.saturating_sub(1).min(6)).unwrap_or(6);
-    (BACKOFF_MIN * 2u32.pow(doublings)).min(BACKOFF_MAX)
+    ack::backoff(BACKOFF_MIN, BACKOFF_MAX, delivered)
 }
 
 #[cfg(test)]

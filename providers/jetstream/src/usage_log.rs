@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::{pull, DeliverPolicy, ReplayPolicy};
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use er_event::event::hash64;
-use er_metering::{rows_json, Ledger, Period, Record, Time, Usage, Window};
+use er_metering::{rows_json, Ledger, Period, Quantities, Record, Time, Usage, Window};
 use futures::StreamExt as _;
 use time::OffsetDateTime;
 use wasmcloud_provider_sdk::Context;
@@ -51,8 +51,9 @@ impl Jetstream {
         let usage = tokio::time::timeout(ADD_UP_MAX, self.sums(tenant, period)).await.map_err(|_| {
             unavailable("ER_USAGE holds more of it than can be added up in one call", &"ask for a shorter time")
         })??;
-        let rows = usage.by(window, period).and_then(|rows| rows_json(&rows));
-        rows.map_err(|e| invalid(e.to_string()))
+        let rows = usage.by(window, period).map_err(|e| invalid(e.to_string()))?;
+        let rows: Vec<(Time, Quantities)> = rows.into_iter().map(|(of, used)| (of.from(), used)).collect();
+        rows_json(&rows).map_err(|e| invalid(e.to_string()))
     }
 
     /// Sums of every record of the tenant that is in the stream now and counts in `period`.

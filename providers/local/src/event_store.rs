@@ -77,12 +77,8 @@ impl Local {
         limit: u32,
     ) -> Result<Page, Fault> {
         self.check_link(cx, INTERFACE).await?;
-        let filter = store::Filter {
-            since_us: store::time("since", filter.since.as_deref())?,
-            until_us: store::time("until", filter.until.as_deref())?,
-            event_type: filter.event_type,
-            source: filter.source,
-        };
+        let (since, until) = (filter.since.as_deref(), filter.until.as_deref());
+        let filter = store::Filter::new(filter.event_type, filter.source, since, until).map_err(Error::Invalid)?;
         let page = self.store()?.query(tenant, filter, cursor, limit).await?;
         Ok(Page { events: page.events, cursor: page.cursor })
     }

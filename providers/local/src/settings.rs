@@ -33,11 +33,7 @@ impl ProviderSettings {
         let mut s = Settings::new("provider local", map);
         let settings = Self {
             data_dir: s.required("data_dir")?.into(),
-            metrics_addr: s.number(
-                "metrics_addr",
-                SocketAddr::from(([127, 0, 0, 1], 9466)),
-                SocketAddr::from(([0, 0, 0, 0], 0))..=SocketAddr::from(([0xffff; 8], u16::MAX)),
-            )?,
+            metrics_addr: s.addr("metrics_addr", 9466)?,
             retention: Duration::from_secs(s.number("retention_h", 720, 1..=87_600)? * HOUR_S),
             cache_bytes: s.number("cache_bytes_max", 16 * MIB, MIB..=1 << 40)?,
             chdb_lib: s.text("chdb_lib").map(PathBuf::from),

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use er_event::Runs;
-use er_provider_local::store::{system_clock, time, Error, Options, Store};
+use er_provider_local::store::{system_clock, Error, Options, Store};
 use er_testkit::store_contract::{EventStore, Filter, Page};
 
 /// [`Store`] behind the contract's trait, in a directory of its own.
@@ -25,12 +25,13 @@ impl EventStore for Tried {
     }
 
     async fn query(&self, tenant: &str, filter: &Filter, cursor: Option<String>, limit: u32) -> Result<Page, String> {
-        let filter = er_provider_local::store::Filter {
-            event_type: filter.event_type.clone(),
-            source: filter.source.clone(),
-            since_us: time("since", filter.since.as_deref()).map_err(text)?,
-            until_us: time("until", filter.until.as_deref()).map_err(text)?,
-        };
+        let (event_type, source) = (filter.event_type.clone(), filter.source.clone());
+        let filter = er_provider_local::store::Filter::new(
+            event_type,
+            source,
+            filter.since.as_deref(),
+            filter.until.as_deref(),
+        )?;
         let page = self.store.query(tenant, filter, cursor, limit).await.map_err(text)?;
         Ok(Page { events: page.events, cursor: page.cursor })
     }

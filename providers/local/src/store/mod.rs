@@ -43,8 +43,9 @@ use std::time::{Duration, Instant};
 use er_event::Runs;
 use tokio::sync::{oneshot, watch, Semaphore};
 
+pub use er_event::stored::Filter;
 pub use error::{Error, OpenError};
-pub use query::{time, Filter, Page};
+pub use query::Page;
 pub use writer::system_clock;
 
 use engine::Engine;

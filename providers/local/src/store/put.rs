@@ -1,15 +1,11 @@
 //! One put, parsed and ready for the writer: done on the caller's thread, so that the writer only writes.
 
-use er_event::event::{parse_batch, time_us};
-use er_event::limits::BATCH_EVENTS_MAX;
+use er_event::stored::{no_tenant, read_put, Incoming};
 use er_event::Runs;
 use fjall::Slice;
 
 use super::error::Error;
 use super::layout::{Hash, Prefix};
-
-/// A batch as it may come: twice what crosses a link, since normalization adds to what admission measured.
-pub const PUT_BYTES_MAX: usize = 2 * er_event::limits::BATCH_BYTES_MAX;
 
 /// Rows sorted by hash, each event once: of two with the same source and id the earlier in the batch counts.
 #[derive(Debug)]
@@ -39,48 +35,18 @@ impl Put {
     /// `now_us` is the time of events that have none.
     pub fn parse(tenant: &str, keep_h: Option<u32>, claims: &Runs, events: &str, now_us: i64) -> Result<Self, Error> {
         let prefix = prefix(tenant)?;
-        if events.len() > PUT_BYTES_MAX {
-            return Err(invalid(format!(
-                "the batch has {} bytes and {PUT_BYTES_MAX} are let in; split it",
-                events.len()
-            )));
-        }
-        let parsed = parse_batch(events).map_err(|e| invalid(format!("{e}; send a CloudEvents JSON batch")))?;
-        if parsed.len() > BATCH_EVENTS_MAX {
-            return Err(invalid(format!(
-                "the batch has {} events and {BATCH_EVENTS_MAX} are let in; split it",
-                parsed.len()
-            )));
-        }
-        if claims.len() != parsed.len() {
-            return Err(invalid(format!(
-                "there are {} claims on {} events; send one for each",
-                claims.len(),
-                parsed.len()
-            )));
-        }
+        let incoming = read_put(claims, events).map_err(invalid)?;
         if keep_h == Some(0) {
             return Err(invalid("`keep-h` is 0; keep events for an hour at least".into()));
         }
-        let mut rows = Vec::with_capacity(parsed.len());
-        for ((event, claim), place) in parsed.into_iter().zip(claims.iter()).zip(0..) {
-            let time_us = match &event.time {
-                None => now_us,
-                Some(text) => time_us(text).ok_or_else(|| {
-                    invalid(format!(
-                        "event `{}` has the time `{text}`; write it as RFC 3339, like 2024-05-06T07:08:09Z",
-                        event.id
-                    ))
-                })?,
-            };
-            rows.push(Row {
-                hash: prefix.hash(&event.source, &event.id),
-                time_us,
-                text: event.raw.into(),
-                claim,
-                place,
-            });
-        }
+        let row = |Incoming { event, time_us, claim, place }: Incoming<'_>| Row {
+            hash: prefix.hash(&event.source, &event.id),
+            time_us: time_us.unwrap_or(now_us),
+            text: event.raw.into(),
+            claim,
+            place,
+        };
+        let mut rows: Vec<Row> = incoming.into_iter().map(row).collect();
         // Stable, so that of equals the earlier stays earlier.
         rows.sort_by_key(|row| row.hash);
         let mut repeated = Vec::new();
@@ -96,8 +62,7 @@ impl Put {
 }
 
 pub fn prefix(tenant: &str) -> Result<Prefix, Error> {
-    Prefix::new(tenant)
-        .ok_or_else(|| invalid(format!("`{tenant}` is no tenant name; use a-z, 0-9 and -, at most 40 characters")))
+    Prefix::new(tenant).ok_or_else(|| invalid(no_tenant(tenant)))
 }
 
 pub fn invalid(detail: String) -> Error {

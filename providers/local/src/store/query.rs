@@ -4,7 +4,8 @@ use std::ops::Bound;
 
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
-use er_event::event::{time_us, type_matches, BatchWriter};
+use er_event::event::BatchWriter;
+use er_event::stored::{page_limit, Filter};
 use er_event::EventRef;
 use fjall::Readable as _;
 
@@ -13,26 +14,12 @@ use super::error::Error;
 use super::layout::{Found, Position, Prefix};
 use super::put::invalid;
 
-/// Events of a page at most.
-pub const LIMIT_MAX: u32 = 1_000;
 /// Rows that one page may look at, matching or not. Then it is answered as it is, with a cursor.
 pub const ROWS_MAX: usize = 20_000;
 /// Their bytes.
 const EXAMINED_BYTES_MAX: usize = 32 << 20;
 /// The first byte of a cursor, so that a later layout can tell old ones.
 const CURSOR_VERSION: u8 = 1;
-
-/// What a query asks for.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// Exact, or a prefix ending in `*`.
-    pub event_type: Option<String>,
-    pub source: Option<String>,
-    /// From, inclusive.
-    pub since_us: Option<i64>,
-    /// To, exclusive.
-    pub until_us: Option<i64>,
-}
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct Page {
@@ -43,29 +30,6 @@ pub struct Page {
     pub rows: usize,
 }
 
-/// A time of a filter.
-pub fn time(name: &str, text: Option<&str>) -> Result<Option<i64>, Error> {
-    text.map(|text| {
-        time_us(text)
-            .ok_or_else(|| invalid(format!("`{name}` is `{text}`; write it as RFC 3339, like 2024-05-06T07:08:09Z")))
-    })
-    .transpose()
-}
-
-// === impl Filter ===
-
-impl Filter {
-    /// Whether the range of times leaves anything to look at inside of events.
-    fn is_by_time_only(&self) -> bool {
-        self.event_type.is_none() && self.source.is_none()
-    }
-
-    fn takes(&self, event: &EventRef<'_>) -> bool {
-        self.event_type.as_ref().is_none_or(|filter| type_matches(filter, &event.event_type))
-            && self.source.as_ref().is_none_or(|source| *source == event.source)
-    }
-}
-
 /// One page. The cursor names the last row looked at, so what comes in meanwhile moves nothing.
 pub fn query(
     engine: &Engine,
@@ -74,10 +38,7 @@ pub fn query(
     cursor: Option<&str>,
     limit: u32,
 ) -> Result<Page, Error> {
-    let limit = match limit {
-        1..=LIMIT_MAX => limit as usize,
-        _ => return Err(invalid(format!("`limit` is {limit}; use 1 to {LIMIT_MAX}"))),
-    };
+    let limit = page_limit(limit).map_err(invalid)?;
     let after = cursor.map(read_cursor).transpose()?;
     let from = filter.since_us.map_or_else(|| prefix.floor(i64::MIN), |since| prefix.floor(since));
     let until = filter.until_us.map_or_else(|| prefix.end(), |until| prefix.floor(until));
@@ -98,8 +59,7 @@ pub fn query(
             let (key, value) = row.into_inner()?;
             let position = prefix.position(&key).ok_or(Error::Corrupt("an event's key"))?;
             let text = text(&value)?;
-            let wanted = filter.is_by_time_only() || filter.takes(&parse(text)?);
-            if wanted && is_current(engine.find(&snapshot, &position.hash)?, &position) {
+            if wanted(filter, text)? && is_current(engine.find(&snapshot, &position.hash)?, &position) {
                 if !page.fits(text.len()) {
                     more = true;
                     break;
@@ -112,6 +72,15 @@ pub fn query(
         }
     }
     Ok(Page { events: page.finish(), cursor: last.filter(|_| more).map(|last| write_cursor(&last)), rows })
+}
+
+/// Whether the filter takes the event; it is only looked into where the filter asks for that.
+fn wanted(filter: &Filter, text: &str) -> Result<bool, Error> {
+    if filter.is_by_time_only() {
+        return Ok(true);
+    }
+    let event = parse(text)?;
+    Ok(filter.takes(&event.event_type, &event.source))
 }
 
 /// Whether the row is where the event lies now, and not where it lay before its time changed.

@@ -47,10 +47,11 @@ use tokio::sync::{watch, Semaphore};
 use tokio::task::AbortHandle;
 use tracing::{info, warn};
 
+pub use er_event::stored::Filter;
 pub use error::Error;
 pub use layout::KEEP_H_MAX;
 pub use options::{replicated, Consistency, Credentials, Options};
-pub use query::{time, Filter, Page, LIMIT_MAX, ROWS_MAX};
+pub use query::{Page, ROWS_MAX};
 pub use schema::VERSION as SCHEMA_VERSION;
 
 use connection::Connection;

@@ -1,14 +1,12 @@
 //! One put, parsed and checked before anything is asked of the cluster.
 
-use er_event::event::{parse_batch, time_us};
-use er_event::limits::{ATTRIBUTE_BYTES_MAX, BATCH_EVENTS_MAX};
+use er_event::limits::ATTRIBUTE_BYTES_MAX;
+use er_event::stored::{no_tenant, read_put, Incoming};
 use er_event::Runs;
 
 use super::error::{invalid, Error};
 use super::layout::{Place, KEEP_H_MAX};
 
-/// A batch as it may come: twice what crosses a link, since normalization adds to what admission measured.
-pub const PUT_BYTES_MAX: usize = 2 * er_event::limits::BATCH_BYTES_MAX;
 /// A source, id or type. They are parts of keys, which the protocol ends at 64 KiB together; twice what admission lets
 /// in, for sources that a mapping made longer.
 pub const KEY_BYTES_MAX: usize = 2 * ATTRIBUTE_BYTES_MAX;
@@ -38,22 +36,11 @@ pub struct Row<'a> {
 impl<'a> Put<'a> {
     /// `now_us` is the time of events that have none.
     pub fn parse(claims: &Runs, events: &'a str, now_us: i64) -> Result<Self, Error> {
-        if events.len() > PUT_BYTES_MAX {
-            let bytes = events.len();
-            return Err(invalid(format!("the batch has {bytes} bytes and {PUT_BYTES_MAX} are let in; split it")));
-        }
-        let parsed = parse_batch(events).map_err(|e| invalid(format!("{e}; send a CloudEvents JSON batch")))?;
-        let count = parsed.len();
-        if count > BATCH_EVENTS_MAX {
-            return Err(invalid(format!("the batch has {count} events and {BATCH_EVENTS_MAX} are let in; split it")));
-        }
-        if claims.len() != count {
-            let claims = claims.len();
-            return Err(invalid(format!("there are {claims} claims on {count} events; send one for each")));
-        }
+        let incoming = read_put(claims, events).map_err(invalid)?;
+        let count = incoming.len();
         let mut put = Self { rows: Vec::with_capacity(count), repeated: Vec::new() };
         let mut seen = std::collections::HashSet::with_capacity(count);
-        for ((event, claim), index) in parsed.into_iter().zip(claims.iter()).zip(0..) {
+        for Incoming { event, time_us, claim, place: index } in incoming {
             for (name, value) in [("source", &event.source), ("id", &event.id), ("type", &event.event_type)] {
                 if value.len() > KEY_BYTES_MAX {
                     let bytes = value.len();
@@ -62,24 +49,15 @@ impl<'a> Put<'a> {
                     )));
                 }
             }
-            let time = event.time.as_deref().map(|text| {
-                time_us(text).ok_or_else(|| {
-                    invalid(format!(
-                        "event `{}` has the time `{text}`; write it as RFC 3339, like 2024-05-06T07:08:09Z",
-                        event.id
-                    ))
-                })
-            });
-            let time = time.transpose()?;
             let (source, id) = (event.source.into_owned(), event.id.into_owned());
             if !seen.insert((source.clone(), id.clone())) {
                 put.repeated.push(index);
                 continue;
             }
             put.rows.push(Row {
-                place: Place { time_us: time.unwrap_or(now_us), source, id },
+                place: Place { time_us: time_us.unwrap_or(now_us), source, id },
                 event_type: event.event_type.into_owned(),
-                timed: time.is_some(),
+                timed: time_us.is_some(),
                 text: event.raw,
                 claim,
                 index,
@@ -102,5 +80,5 @@ pub fn check_tenant(tenant: &str) -> Result<(), Error> {
     if er_event::keys::valid_tenant(tenant) {
         return Ok(());
     }
-    Err(invalid(format!("`{tenant}` is no tenant name; use a-z, 0-9 and -, at most 40 characters")))
+    Err(invalid(no_tenant(tenant)))
 }

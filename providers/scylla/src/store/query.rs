@@ -3,7 +3,8 @@
 //! A page looks at a bounded number of rows and partitions of the index, takes what the filter takes, and fetches those
 //! events by their keys, which shows at the same time whether each still lies where the index says.
 
-use er_event::event::{time_us, type_matches, BatchWriter};
+use er_event::event::BatchWriter;
+use er_event::stored::{page_limit, Filter};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::connection::Connection;
@@ -13,8 +14,6 @@ use super::layout::{day, day_start_us, Place, BUCKETS};
 use super::merge::{Entry, Merge};
 use super::{cursor, metrics};
 
-/// Events of a page at most.
-pub const LIMIT_MAX: u32 = 1_000;
 /// Rows of the index that one page may look at, wanted or not. Then it is answered as it is, with a cursor.
 pub const ROWS_MAX: usize = 20_000;
 /// How often one page may ask a partition.
@@ -25,18 +24,6 @@ const CHUNK_MAX: usize = 128;
 /// Events that are fetched at once. Fewer than a page may have, since each may be as large as a page.
 const FETCHES: usize = 64;
 
-/// What a query asks for.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// Exact, or a prefix ending in `*`.
-    pub event_type: Option<String>,
-    pub source: Option<String>,
-    /// From, inclusive.
-    pub since_us: Option<i64>,
-    /// To, exclusive.
-    pub until_us: Option<i64>,
-}
-
 #[derive(Debug, PartialEq, Eq)]
 pub struct Page {
     /// A batch.
@@ -44,18 +31,6 @@ pub struct Page {
     pub cursor: Option<String>,
     /// How much work it was.
     pub rows: usize,
-}
-
-/// A time of a filter.
-///
-/// # Errors
-/// [`Error::Invalid`] for what is no time.
-pub fn time(name: &str, text: Option<&str>) -> Result<Option<i64>, Error> {
-    text.map(|text| {
-        time_us(text)
-            .ok_or_else(|| invalid(format!("`{name}` is `{text}`; write it as RFC 3339, like 2024-05-06T07:08:09Z")))
-    })
-    .transpose()
 }
 
 /// The work on one page.
@@ -91,10 +66,7 @@ pub async fn query(
     cursor: Option<&str>,
     limit: u32,
 ) -> Result<Page, Error> {
-    let limit = match limit {
-        1..=LIMIT_MAX => limit as usize,
-        _ => return Err(invalid(format!("`limit` is {limit}; use 1 to {LIMIT_MAX}"))),
-    };
+    let limit = page_limit(limit).map_err(invalid)?;
     let until = Place::floor(filter.until_us.unwrap_or(i64::MAX));
     let below = match cursor {
         Some(cursor) => cursor::read(cursor)?.min(until),
@@ -167,7 +139,7 @@ impl<'a> Walk<'a> {
             };
             self.rows += 1;
             self.below = entry.place.clone();
-            if self.filter.takes(&entry) {
+            if self.filter.takes(&entry.event_type, &entry.place.source) {
                 return Ok(Step::Wanted(entry));
             }
         }
@@ -200,19 +172,5 @@ impl<'a> Walk<'a> {
             metrics::stale();
         }
         Ok(current.map(|event| event.text))
-    }
-}
-
-// === impl Filter ===
-
-impl Filter {
-    /// Whether the range of times leaves anything to look at.
-    fn is_by_time_only(&self) -> bool {
-        self.event_type.is_none() && self.source.is_none()
-    }
-
-    fn takes(&self, entry: &Entry) -> bool {
-        self.event_type.as_ref().is_none_or(|filter| type_matches(filter, &entry.event_type))
-            && self.source.as_ref().is_none_or(|source| *source == entry.place.source)
     }
 }

@@ -65,10 +65,9 @@ async fn times_before_1970_and_far_away_sort_too() {
 
 #[tokio::test]
 async fn a_time_that_is_none_is_refused_with_its_mend() {
-    assert_eq!(super::super::time("since", None), Ok(None));
-    assert_eq!(super::super::time("since", Some("1970-01-01T00:00:01Z")), Ok(Some(1_000_000)));
-    assert!(is_invalid(
-        &super::super::time("until", Some("yesterday")),
-        "`until` is `yesterday`; write it as RFC 3339"
-    ));
+    let since = |text| Filter::new(None, None, text, None).map(|filter| filter.since_us);
+    assert_eq!(since(None), Ok(None));
+    assert_eq!(since(Some("1970-01-01T00:00:01Z")), Ok(Some(1_000_000)));
+    let until = Filter::new(None, None, None, Some("yesterday")).map(|_| ()).map_err(Error::Invalid);
+    assert!(is_invalid(&until, "`until` is `yesterday`; write it as RFC 3339"));
 }
