@@ -100,8 +100,11 @@ impl Collector {
         let mut lines = String::new();
         for delivery in group {
             let text = delivery.payload().unpack().map_err(|e| e.to_string())?;
+            // Between messages only: one that is as long as a call may be has no room for more.
+            if !lines.is_empty() {
+                lines.push('\n');
+            }
             lines.push_str(std::str::from_utf8(&text).map_err(|e| e.to_string())?);
-            lines.push('\n');
         }
         collect(&self.caller, &self.billing, &lines, self.settings.timeout).await.map_err(|e| e.to_string())
     }
