@@ -58,6 +58,7 @@ impl Cache {
         }
     }
 
+    /// How many are remembered.
     pub fn len(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard)).map(|shard| shard.young.len() + shard.old.len()).sum()
     }

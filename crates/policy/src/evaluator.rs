@@ -72,6 +72,12 @@ impl Evaluator {
         Answer { decision, cached: false }
     }
 
+    /// Decisions that are remembered now.
+    #[must_use]
+    pub fn remembered(&self) -> usize {
+        self.current().map_or(0, |ready| ready.cache.len())
+    }
+
     /// The denial that a failure outside the policy is.
     #[must_use]
     pub fn failed(&self, failure: Failure, detail: &str) -> Answer {

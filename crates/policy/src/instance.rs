@@ -41,8 +41,7 @@ struct ResultItem<'a> {
 impl Instance {
     pub fn new(module: &Module, data: &Value, limits: &Limits) -> Result<Self, Error> {
         let refused = |e: &dyn std::fmt::Display| Error::Start(e.to_string());
-        let bounds =
-            StoreLimitsBuilder::new().memory_size(limits.memory_bytes_max).trap_on_grow_failure(true).build();
+        let bounds = StoreLimitsBuilder::new().memory_size(limits.memory_bytes_max).trap_on_grow_failure(true).build();
         let mut store = Store::new(module.engine(), bounds);
         store.limiter(|bounds| bounds);
         store.set_fuel(LOADING_FUEL).map_err(|e| refused(&e))?;

@@ -107,7 +107,8 @@ impl Ready {
     }
 
     /// Decides without a look at what was decided before.
-    pub(crate) fn fresh(&self, question: &str) -> Decision {
+    #[must_use]
+    pub fn fresh(&self, question: &str) -> Decision {
         match self.evaluate(question) {
             Ok(Verdict { allow, mut reason }) => {
                 if let Some((end, _)) = reason.char_indices().nth(self.policy.limits.reason_chars_max) {
@@ -136,8 +137,9 @@ impl Ready {
         };
         let mut instance = match slot.take() {
             Some(instance) => instance,
-            None => Instance::new(&self.policy.module, &self.data, limits)
-                .map_err(|e| (Failure::Trapped, e.to_string()))?,
+            None => {
+                Instance::new(&self.policy.module, &self.data, limits).map_err(|e| (Failure::Trapped, e.to_string()))?
+            }
         };
         let verdict = instance.evaluate(&self.policy.entrypoint, input, limits.fuel_max);
         // Only one that came to an end by itself is used again.
