@@ -12,6 +12,8 @@ use sha2::{Digest, Sha256};
 use crate::{Error, Limits};
 
 const REVISION_CHARS: usize = 12;
+/// What an archive may have beside its files.
+const HEADERS_BYTES_MAX: usize = 1 << 20;
 
 /// What a bundle holds. Whether it can be used is not known before it is compiled.
 #[derive(Debug, Clone)]
@@ -71,8 +73,7 @@ impl Bundle {
 
 fn unpack(packed: &[u8], bytes_max: usize) -> Result<BTreeMap<String, Vec<u8>>, Error> {
     let broken = |e: std::io::Error| Error::Bundle(e.to_string());
-    // One byte more than allowed tells what is too large from what just fits.
-    let mut archive = tar::Archive::new(GzDecoder::new(packed).take(bytes_max as u64 + 1));
+    let mut archive = tar::Archive::new(GzDecoder::new(packed).take((bytes_max + HEADERS_BYTES_MAX) as u64));
     let mut files = BTreeMap::new();
     let mut left = bytes_max;
     for entry in archive.entries().map_err(broken)? {

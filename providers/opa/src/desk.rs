@@ -377,7 +377,8 @@ impl Desk {
     /// What is wrong with it.
     pub async fn publish_data(&self, text: &str) -> Result<String, Error> {
         check_size("data", text.len())?;
-        let data: Value = serde_json::from_str(text).map_err(|e| Error::Invalid(format!("the data is not JSON: {e}")))?;
+        let data: Value =
+            serde_json::from_str(text).map_err(|e| Error::Invalid(format!("the data is not JSON: {e}")))?;
         if !data.is_object() {
             return Err(Error::Invalid("the data is not an object".into()));
         }

@@ -9,10 +9,10 @@ use crate::support::{evaluator, platform, platform_data, trial, trial_within};
 
 #[test]
 fn a_question_as_long_as_it_may_be_is_answered_and_a_longer_one_is_not() {
-    let evaluator = evaluator(Limits { input_bytes_max: 100, ..Limits::default() });
+    let evaluator = evaluator(Limits { input_bytes_max: 1_000, ..Limits::default() });
     let question = |bytes: usize| format!(r#"{{"kind":"{}"}}"#, "x".repeat(bytes - 11));
-    assert_eq!(evaluator.decide(&question(100)).decision.failure, None);
-    assert_eq!(evaluator.decide(&question(101)).decision.failure, Some(Failure::Input));
+    assert_eq!(evaluator.decide(&question(1_000)).decision.failure, None);
+    assert_eq!(evaluator.decide(&question(1_001)).decision.failure, Some(Failure::Input));
 }
 
 #[test]

@@ -227,15 +227,13 @@ async fn what_does_not_load_or_fails_its_self_test_is_refused_and_the_old_stays(
         [json!({"bundle": "badbadbadbad", "data": null, "by": "me", "at": "now"}).to_string(), "not JSON".to_owned()];
     for pointer in pointers {
         bucket.put("current", pointer.into()).await.unwrap();
-        until("the refusal to be told", FOLLOWS, || async {
-            desk.health().1.contains("refused").then_some(())
-        })
-        .await;
+        until("the refusal to be told", FOLLOWS, || async { desk.health().1.contains("refused").then_some(()) }).await;
         assert!(desk.health().0, "{:?}", desk.health());
         assert!(provider.allows(&delivery("acme")) && !provider.allows(&viewer_writes()));
         // Who knows no other has nothing to decide by.
         let late = Provider::start(&nats, options()).await;
-        until("the refusal to be told", HEALS, || async { late.desk.health().1.contains("refused").then_some(()) }).await;
+        until("the refusal to be told", HEALS, || async { late.desk.health().1.contains("refused").then_some(()) })
+            .await;
         let answer = late.desk.decide("test", &delivery("acme").to_string());
         assert_eq!(answer.decision.failure, Some(Failure::NotLoaded));
         // And the one that counts takes another that is good.
@@ -253,8 +251,7 @@ async fn two_who_activate_at_once_are_told_and_agree() {
     let own = one.desk.publish_bundle(std::fs::read(bundle()).unwrap()).await.unwrap();
     let other = bundle_with(|data| data["platform"]["limits"]["replay_h_max"] = json!(1));
     let other = two.desk.publish_bundle(other).await.unwrap();
-    let (first, second) =
-        tokio::join!(one.desk.activate(&own, None, "one"), two.desk.activate(&other, None, "two"));
+    let (first, second) = tokio::join!(one.desk.activate(&own, None, "one"), two.desk.activate(&other, None, "two"));
     for outcome in [&first, &second] {
         assert!(matches!(outcome, Ok(_) | Err(Error::Conflict)), "{outcome:?}");
     }
@@ -358,8 +355,7 @@ async fn every_denial_is_logged_also_those_of_a_time_when_the_log_was_away() {
 async fn logged(js: &jetstream::Context) -> Vec<Value> {
     let mut stream = js.get_stream(STREAM).await.unwrap();
     let count = stream.info().await.unwrap().state.messages as usize;
-    let consumer =
-        stream.create_consumer(jetstream::consumer::pull::OrderedConfig::default()).await.unwrap();
+    let consumer = stream.create_consumer(jetstream::consumer::pull::OrderedConfig::default()).await.unwrap();
     let messages = consumer.messages().await.unwrap().take(count);
     messages.map(|message| serde_json::from_slice(&message.unwrap().payload).unwrap()).collect().await
 }
