@@ -47,7 +47,9 @@ fn whatever_goes_wrong_is_a_denial_with_its_reason() {
     ] {
         let evaluator = trial(policy);
         for round in 0..3 {
+            let asked = std::time::Instant::now();
             let answer = evaluator.decide(TRIAL);
+            eprintln!("{what}: denied after {:?}", asked.elapsed());
             assert!(!answer.decision.allow, "{what}");
             assert_eq!(answer.decision.failure, Some(failure), "{what}: {}", answer.decision.reason);
             assert!(answer.decision.reason.contains(says), "{what}: {}", answer.decision.reason);
