@@ -8,7 +8,7 @@ use opa_wasm::{DefaultContext, Policy, Runtime};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::Value;
-use wasmtime::{Module, Store, StoreLimits, StoreLimitsBuilder, Trap};
+use wasmtime::{Module, ResourceLimiter, Store, Trap};
 
 use crate::{Error, Failure, Limits};
 
@@ -17,8 +17,14 @@ const LOADING_FUEL: u64 = 10_000_000_000;
 
 /// To be dropped after an error: what an interrupted policy left in its memory is not known.
 pub struct Instance {
-    store: Store<StoreLimits>,
+    store: Store<Memory>,
     policy: Policy<DefaultContext>,
+}
+
+/// Keeps an instance's memory within its limit, and remembers that it wanted more.
+struct Memory {
+    bytes_max: usize,
+    refused: bool,
 }
 
 /// What the policy says.
@@ -41,9 +47,8 @@ struct ResultItem<'a> {
 impl Instance {
     pub fn new(module: &Module, data: &Value, limits: &Limits) -> Result<Self, Error> {
         let refused = |e: &dyn std::fmt::Display| Error::Start(e.to_string());
-        let bounds = StoreLimitsBuilder::new().memory_size(limits.memory_bytes_max).trap_on_grow_failure(true).build();
-        let mut store = Store::new(module.engine(), bounds);
-        store.limiter(|bounds| bounds);
+        let mut store = Store::new(module.engine(), Memory { bytes_max: limits.memory_bytes_max, refused: false });
+        store.limiter(|memory| memory);
         store.set_fuel(LOADING_FUEL).map_err(|e| refused(&e))?;
         let policy = now(async {
             let runtime = Runtime::new(&mut store, module).await?;
@@ -60,8 +65,8 @@ impl Instance {
     pub fn evaluate(&mut self, entrypoint: &str, input: &RawValue, fuel: u64) -> Result<Verdict, (Failure, String)> {
         let trapped = |e: String| (Failure::Trapped, e);
         self.store.set_fuel(fuel).map_err(|e| trapped(e.to_string()))?;
-        let results: Box<RawValue> =
-            now(self.policy.evaluate(&mut self.store, entrypoint, &input)).map_err(|e| failure(&e))?;
+        let results: Box<RawValue> = now(self.policy.evaluate(&mut self.store, entrypoint, &input))
+            .map_err(|e| failure(&e, self.store.data().refused))?;
         let output = |e: &dyn std::fmt::Display| (Failure::Output, format!("the policy's answer is none: {e}"));
         let results: Vec<ResultItem<'_>> = serde_json::from_str(results.get()).map_err(|e| output(&e))?;
         match results.as_slice() {
@@ -72,16 +77,28 @@ impl Instance {
     }
 }
 
-fn failure(error: &anyhow::Error) -> (Failure, String) {
-    let exhausted = error.downcast_ref::<Trap>().is_some_and(|trap| *trap == Trap::OutOfFuel);
-    if exhausted {
-        return (Failure::Exhausted, "the policy took more instructions than it may".into());
+// === impl Memory ===
+
+impl ResourceLimiter for Memory {
+    fn memory_growing(&mut self, _now: usize, wanted: usize, _own_max: Option<usize>) -> wasmtime::Result<bool> {
+        self.refused |= wanted > self.bytes_max;
+        Ok(!self.refused)
     }
-    let text = format!("{error:#}");
-    if text.contains("forcing trap when growing memory") {
+
+    /// The function table of a policy is as large as it was compiled.
+    fn table_growing(&mut self, _now: usize, _wanted: usize, _own_max: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(true)
+    }
+}
+
+fn failure(error: &anyhow::Error, memory_refused: bool) -> (Failure, String) {
+    if memory_refused {
         return (Failure::Exhausted, "the policy took more memory than it may".into());
     }
-    (Failure::Trapped, text)
+    if error.downcast_ref::<Trap>().is_some_and(|trap| *trap == Trap::OutOfFuel) {
+        return (Failure::Exhausted, "the policy took more instructions than it may".into());
+    }
+    (Failure::Trapped, format!("{error:#}"))
 }
 
 /// opa-wasm is written for policies that call out and wait. Ours don't, so that each future is ready when it is polled

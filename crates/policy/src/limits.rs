@@ -3,7 +3,7 @@
 /// Both sides of each are tested in `tests/limits.rs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Wasm instructions (about) of one decision: some 20 ms, a thousand times what ours take.
+    /// Wasm instructions (about) of one decision: 3 to 6 ms, some hundred times what ours take.
     pub fuel_max: u64,
     /// Linear memory of an instance, the data and the largest input in it.
     pub memory_bytes_max: usize,

@@ -26,6 +26,24 @@ fn the_largest_question_of_all_fits_into_the_memory() {
 }
 
 #[test]
+fn a_policy_that_wants_more_memory_than_it_may_have_is_told_from_one_that_takes_long() {
+    let huge = r#"decision := {"allow": true, "reason": "x"} if {
+        input.kind == "trial"
+        count(numbers.range(1, 300000)) == 300000
+    }"#;
+    let question = r#"{"kind":"trial"}"#;
+    let fuel_max = 10_000_000_000;
+    let enough = trial_within(huge, Limits { fuel_max, ..Limits::default() }).unwrap();
+    assert!(enough.decide(question).decision.allow, "{:?}", enough.decide(question));
+    let little = trial_within(huge, Limits { fuel_max, memory_bytes_max: 4 << 20, ..Limits::default() }).unwrap();
+    for _ in 0..2 {
+        let decision = little.decide(question).decision;
+        assert_eq!((decision.allow, decision.failure), (false, Some(Failure::Exhausted)));
+        assert!(decision.reason.contains("more memory"), "{}", decision.reason);
+    }
+}
+
+#[test]
 fn a_reason_is_cut_between_characters() {
     let long = r#"decision := {"allow": true, "reason": concat("", ["ä" | some _ in numbers.range(1, 50)])}
         if input.kind == "trial""#
