@@ -1,0 +1,80 @@
+//! The typed questions are the ones that the vectors ask.
+
+use er_policy::input::{
+    Api, Config, Consumer, Deliver, Link, Part, PartType, Principal, ProcessEvent, Redrive, Replay, Start,
+};
+use er_policy::{Input, Limits};
+
+use crate::support::{evaluator, vectors};
+
+#[test]
+fn a_typed_question_reads_as_its_vector() {
+    let admin = Principal { tenant: "acme", role: "admin", key: "0123456789ab" };
+    let alert = Consumer { tenant: "acme", name: "alert" };
+    let part = |app, name| Part { app, name };
+    let typed = [
+        (
+            "a tenant's consumer may emit",
+            Input::Link(
+                Link::new("acme-alert", part("acme-alert", "alert"), part("eventrunner", "jetstream"))
+                    .of_tenant("acme")
+                    .over("eventrunner:platform", ["emitter"])
+                    .with("tenant", "acme"),
+            ),
+        ),
+        (
+            "the api may read and follow the streams",
+            Input::Link(
+                Link::new("eventrunner", part("eventrunner", "api"), part("eventrunner", "jetstream"))
+                    .over("eventrunner:platform", ["kv", "tail"]),
+            ),
+        ),
+        (
+            "a tenant's component starts",
+            Input::Start(
+                Start::new("acme-alert", PartType::Component, "file:///srv/alert.wasm")
+                    .of_tenant("acme")
+                    .importing([
+                        "eventrunner:platform/emitter@0.1.0",
+                        "wasi:cli/environment@0.2.6",
+                        "wasi:logging/logging@0.1.0-draft",
+                    ])
+                    .signed_by("AAAA")
+                    .on_host_of("tenant"),
+            ),
+        ),
+        (
+            "a tenant configures its delivery",
+            Input::Config(
+                Config::new(
+                    "acme-alert",
+                    "acme-alert-delivery",
+                    [("tenant", "acme"), ("types", "*"), ("batch_events_max", "256")],
+                )
+                .of_tenant("acme"),
+            ),
+        ),
+        (
+            "a tenant's consumer gets its events",
+            Input::Deliver(Deliver { tenant: "acme", consumer: alert, event_type: "com.github.push" }),
+        ),
+        ("admin: write", Input::Api(Api { principal: admin, action: "write", tenant: Some("acme") })),
+        (
+            "an admin may redrive",
+            Input::Redrive(Redrive { principal: admin, tenant: "acme", consumer: Some(alert), events: 100 }),
+        ),
+        (
+            "an admin may replay to all consumers",
+            Input::Replay(Replay { principal: admin, tenant: "acme", consumer: None, age_h: 100 }),
+        ),
+        ("it may name its kind", Input::ProcessEvent(ProcessEvent::new("alice", "acme"))),
+    ];
+    let evaluator = evaluator(Limits::default());
+    let vectors = vectors();
+    for (name, input) in typed {
+        let (_, _, question, _) = vectors.iter().find(|(_, own, ..)| own == name).unwrap();
+        assert_eq!(&serde_json::to_value(&input).unwrap(), question, "{name}");
+        let decision = evaluator.ask(&input).decision;
+        assert!(decision.allow, "{name}: {}", decision.reason);
+    }
+}

@@ -1,0 +1,19 @@
+//! The opa provider: policies in Rego, compiled to Wasm and decided in process; replaced live, logged, and failing
+//! closed.
+
+mod bindings;
+mod fault;
+mod policies;
+mod policy;
+mod provider;
+mod settings;
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> anyhow::Result<()> {
+    er_provider_kit::init_tracing();
+    let provider = provider::Opa::default();
+    er_provider_kit::run(provider, "er-provider-opa", |client, provider| async move {
+        bindings::serve(&client, provider).await
+    })
+    .await
+}
