@@ -4,14 +4,27 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::ensure;
-use er_testkit::{until, Component};
+use er_testkit::{until, Component, Tenant};
 use serde_json::{json, Value};
 
-use crate::support::{accepted, event, post, shared, BATCH};
+use crate::support::{event, now_us, post, send, shared, BATCH};
 
 const THANKED_WITHIN: Duration = Duration::from_secs(30);
+/// A host takes in links only when it has compiled what was started before, which are many megabytes here.
+const LINKED_WITHIN: Duration = Duration::from_secs(90);
 const ORDERS: usize = 50;
 const ATTEMPTS: u64 = 2;
+
+/// Sends orders until one was thanked for.
+async fn linked(tenant: &Tenant, source: &str) -> anyhow::Result<()> {
+    until("a consumer that can emit", LINKED_WITHIN, || async {
+        let id = now_us().to_string();
+        send(tenant, "/first", &id, "order.placed", r#"{"total":0}"#).await?;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        Ok(tenant.event(source, &format!("/first#{id}")).await?.map(drop))
+    })
+    .await
+}
 
 fn thanks_for_each_order(component: Component) -> anyhow::Result<()> {
     shared(|platform| async move {
@@ -19,6 +32,9 @@ fn thanks_for_each_order(component: Component) -> anyhow::Result<()> {
         let attempts = ATTEMPTS.to_string();
         let settings = [("attempts_max", attempts.as_str()), ("backoff_ms", "100")];
         let consumer = platform.consumer(&tenant, component, &settings).await?;
+
+        let source = format!("/consumers/{}", component.name());
+        linked(&tenant, &source).await?;
 
         // Among the orders, one without a number for its total, and an event that is none of the consumer's business.
         let orders: BTreeMap<String, f64> = (0..ORDERS).map(|n| (format!("ü-{n}"), n as f64 / 2.0)).collect();
@@ -32,11 +48,11 @@ fn thanks_for_each_order(component: Component) -> anyhow::Result<()> {
         ensure!(answer.status == 202, "{} {}", answer.status, answer.body);
 
         let thanks = until("thanks for each order", THANKED_WITHIN, || async {
-            let thanks = tenant.events("type=order.thanks").await?;
+            let mut thanks = tenant.events("type=order.thanks").await?;
+            thanks.retain(|event| event.contains("/shop#"));
             Ok((thanks.len() >= ORDERS).then_some(thanks))
         })
         .await?;
-        let source = format!("/consumers/{}", component.name());
         let mut thanked = BTreeMap::new();
         for text in thanks {
             let event: Value = serde_json::from_str(&text)?;
@@ -49,7 +65,8 @@ fn thanks_for_each_order(component: Component) -> anyhow::Result<()> {
         ensure!(thanked == orders, "thanked for {thanked:?}");
 
         let dead = until("the malformed order among the dead letters", THANKED_WITHIN, || async {
-            let dead = tenant.dead_letters().await?;
+            let mut dead = tenant.dead_letters().await?;
+            dead.retain(|letter| letter["event"]["source"] == "/shop");
             Ok((!dead.is_empty()).then_some(dead))
         })
         .await?;
@@ -58,11 +75,6 @@ fn thanks_for_each_order(component: Component) -> anyhow::Result<()> {
         ensure!(letter["attempts"] == ATTEMPTS && letter["consumer"] == consumer.id, "{letter}");
         ensure!(letter["reason"].as_str().is_some_and(|said| said.contains("data.total is not a number")), "{letter}");
 
-        // It still works: what comes later is handled as well.
-        let answer =
-            post(&tenant.client, BATCH, format!("[{}]", event("/shop", "late", "order.placed", r#"{"total":1}"#)));
-        accepted(&answer.await?, &["late"])?;
-        until("thanks for a late order", THANKED_WITHIN, || tenant.event(&source, "/shop#late")).await?;
         platform.retire(&consumer).await
     })
 }

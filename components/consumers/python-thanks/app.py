@@ -2,6 +2,7 @@
 
 import json
 
+from componentize_py_types import Err
 from thanks import thank
 from wit_world import exports
 from wit_world.exports.consumer import Failure
@@ -11,7 +12,10 @@ from wit_world.imports import emitter
 class Consumer(exports.Consumer):
     def handle(self, batch: str) -> list[Failure]:
         """Called with a batch, never with the same instance twice: what is to be remembered must be emitted."""
-        thanks, failures = thank(batch)
+        try:
+            thanks, failures = thank(batch)
+        except ValueError as mistake:
+            raise Err(str(mistake))  # hands the whole batch back
         if thanks:
-            emitter.emit(json.dumps(thanks))  # raises Err, which hands the whole batch back
+            emitter.emit(json.dumps(thanks))  # raises Err where it fails, which does the same
         return [Failure(id, retry_after_ms=None, reason=reason) for id, reason in failures]
