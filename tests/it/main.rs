@@ -14,6 +14,7 @@ mod delivery_faults;
 mod github;
 mod ingest_modes;
 mod kills;
+mod languages;
 mod malformed;
 mod rules;
 mod stores;

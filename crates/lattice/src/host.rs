@@ -69,6 +69,8 @@ pub fn run(args: &HostArgs) -> anyhow::Result<ExitCode> {
 
 /// Workers of a runtime that runs no tenant's code: as many as the smallest machine has cores.
 pub const WORKERS: usize = 2;
+/// Core modules of one component: Python's is linked from many, 38 where it asks for nothing of WASI.
+const CORE_INSTANCES_MAX: u32 = 64;
 /// Workers of the tenant host. A guest that loops keeps its worker until its execution limit, and hands over to
 /// nobody: with more workers than loops, the kernel shares the cores and the other tenants' calls go on.
 const TENANT_WORKERS: usize = 32;
@@ -114,6 +116,7 @@ fn config(args: &HostArgs) -> anyhow::Result<HostConfig> {
             .checked_mul(1024 * 1024)
             .context("a component's memory is at most 4095 MiB")?,
         max_components: args.instances_max,
+        max_core_instances_per_component: CORE_INSTANCES_MAX,
         heartbeat_interval: Some(HEARTBEAT),
         experimental_features: features,
         ..HostConfig::default()

@@ -16,6 +16,10 @@ pub enum Component {
     Hostile,
     /// The sample that is shipped.
     RustAlert,
+    /// The samples in other languages, which all do the same.
+    PythonThanks,
+    TypescriptThanks,
+    GoThanks,
 }
 
 /// A deployed consumer.
@@ -36,14 +40,30 @@ impl Component {
             Self::Recorder => "build/er_test_recorder.wasm",
             Self::Hostile => "build/er_test_hostile.wasm",
             Self::RustAlert => "build/er_rust_alert.wasm",
+            Self::PythonThanks => "build/python-thanks.wasm",
+            Self::TypescriptThanks => "build/typescript-thanks.wasm",
+            Self::GoThanks => "build/go-thanks.wasm",
         }
     }
 
-    fn name(self) -> &'static str {
+    /// As it is called in its manifest.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Self::Recorder => "recorder",
             Self::Hostile => "hostile",
             Self::RustAlert => "rust-alert",
+            Self::PythonThanks => "python-thanks",
+            Self::TypescriptThanks => "typescript-thanks",
+            Self::GoThanks => "go-thanks",
+        }
+    }
+
+    /// What makes the image.
+    fn script(self) -> &'static str {
+        match self {
+            Self::Recorder | Self::Hostile | Self::RustAlert => "scripts/build-components",
+            Self::PythonThanks | Self::TypescriptThanks | Self::GoThanks => "scripts/build-consumers",
         }
     }
 }
@@ -60,7 +80,7 @@ impl Platform {
         component: Component,
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Consumer> {
-        need(&root().join(component.image()), "scripts/build-components")?;
+        need(&root().join(component.image()), component.script())?;
         let mut manifest = manifest::load(&root().join("wadm/consumer.yaml"), &self.images(), &[]).await?;
         let app = format!("{}-{}", tenant.id, component.name());
         let consumer = Consumer {

@@ -1,0 +1,2 @@
+// What the platform gives is imported when the component runs, not bundled.
+export default { external: /^eventrunner:/ };
