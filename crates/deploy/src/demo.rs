@@ -64,7 +64,6 @@ pub async fn run(env: &Env, modules: &Path, deadline: Duration) -> anyhow::Resul
     save_rules(env, &client).await?;
     let used = Used::read(&client, &env.tenant).await?;
     let dead_before = count_dead(&client).await?;
-    let since = er_event::event::rfc3339_us(now_us());
     let position = tail_position(&nats).await?;
 
     eprintln!("sending {} real GitHub webhooks to {}/events", webhooks.len(), env.ingest_url);
@@ -140,12 +139,16 @@ pub async fn run(env: &Env, modules: &Path, deadline: Duration) -> anyhow::Resul
     let (events_in, deliveries) = (accepted + alerts, handed_over);
     let used = used.grown(&client, &env.tenant, events_in as u64, deliveries as u64, deadline).await?;
     bill::print(&client, &env.tenant, &used).await?;
+    Ok(())
+}
+
+/// What to try on the platform, which goes on running.
+pub fn print_next() {
     println!("\nTry next (first: . var/demo.env)");
-    println!("  curl -s -H \"Authorization: Bearer $ER_API_KEY\" \"$ER_API_URL/api/v1/events?type=alert&from={since}&limit=3\"");
+    println!("  curl -s -H \"Authorization: Bearer $ER_API_KEY\" \"$ER_API_URL/api/v1/events?type=alert&limit=3\"");
     println!("  curl -sN -H \"Authorization: Bearer $ER_API_KEY\" \"$ER_API_URL/api/v1/tail\"     # then run `make demo` again beside it");
     println!("  curl -s -H \"Authorization: Bearer $ER_API_KEY\" \"$ER_API_URL/api/v1/invoice/$ER_TENANT?format=html\" >invoice.html");
     println!("  wash get links                                                       # `make wash` installs wash");
-    Ok(())
 }
 
 /// Saves the demo's rules, as anybody would with curl.
@@ -302,12 +305,6 @@ async fn count_dead(client: &Client) -> anyhow::Result<usize> {
             None => return Ok(count),
         }
     }
-}
-
-fn now_us() -> i64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -4,5 +4,6 @@ pub mod app;
 pub mod client;
 pub mod first;
 mod hosts;
+pub mod links;
 pub mod manifest;
 pub mod samples;

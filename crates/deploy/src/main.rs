@@ -2,6 +2,7 @@
 
 mod bill;
 mod demo;
+mod neighbours;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -66,13 +67,16 @@ enum Command {
         #[arg(long, default_value = "http://127.0.0.1:9464/metrics")]
         metrics: String,
     },
-    /// Send real GitHub webhooks, and show where they went
+    /// Send real GitHub webhooks, and show where they went; then a second tenant's consumer, and what is refused to it
     Demo {
         #[arg(long, default_value = "var/demo.env")]
         file: PathBuf,
         /// node_modules that holds @octokit/webhooks-examples
         #[arg(long)]
         modules: PathBuf,
+        /// The second tenant's consumer
+        #[arg(long, default_value = "build/python-thanks.wasm")]
+        consumer: PathBuf,
     },
 }
 
@@ -127,7 +131,12 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             let env = bootstrap(env, &file, wait).await?;
             println!("tenant `{}` is ready; addresses and keys are in {}", env.tenant, file.display());
         }
-        Command::Demo { file, modules } => demo::run(&Env::read(&file)?, &modules, wait).await?,
+        Command::Demo { file, modules, consumer } => {
+            let env = Env::read(&file)?;
+            demo::run(&env, &modules, wait).await?;
+            neighbours::run(&env, &cli.lattice, &consumer, wait).await?;
+            demo::print_next();
+        }
     }
     Ok(())
 }
