@@ -5,11 +5,16 @@ use std::time::Duration;
 
 use er_provider_opa::data::Names;
 use er_provider_opa::Desk;
+use tokio::time::{sleep, Instant};
 
 use crate::question::Question;
 
 /// How long a denial may take to be asked again of what counts now.
 const AGAIN_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long the first policy may take after the start of a gate.
+const LOADED_WITHIN: Duration = Duration::from_secs(5);
+const LOADED_POLL: Duration = Duration::from_millis(20);
 
 /// One thing that is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +58,21 @@ impl Judge {
         if verdict.refusals.is_empty() {
             return verdict;
         }
+        self.loaded(LOADED_WITHIN).await;
         self.desk.refresh(AGAIN_WITHIN).await;
         self.once(caller, &questions(&self.desk.names()))
+    }
+
+    /// Waits while the first policy is being loaded.
+    pub async fn loaded(&self, at_most: Duration) {
+        let loading = || {
+            let state = self.desk.state();
+            state["revision"] == "" && state["refused"].is_null()
+        };
+        let deadline = Instant::now() + at_most;
+        while loading() && Instant::now() < deadline {
+            sleep(LOADED_POLL).await;
+        }
     }
 
     fn once(&self, caller: &str, questions: &[Question]) -> Verdict {

@@ -14,7 +14,6 @@ use er_policy::Limits;
 use er_provider_opa::log::Allowed;
 use er_provider_opa::{Desk, Options};
 use tokio::signal::unix::{signal, SignalKind};
-use tokio::time::{sleep, timeout};
 
 /// How long JetStream may take to answer one question.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
@@ -159,18 +158,13 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let (follower, follows) = (desk.clone(), js.clone());
     tokio::spawn(async move { follower.follow(follows).await });
 
-    let gate = Gate::new(Lattice::new(nats, js, subjects), Judge::new(desk.clone()));
-    let (told, loaded) = (desk.clone(), desk.clone());
+    let judge = Judge::new(desk.clone());
+    let gate = Gate::new(Lattice::new(nats, js, subjects), judge.clone());
     let serving = gate.serve(move || {
         tokio::spawn(async move {
             // Without a policy it is ready all the same: to refuse.
-            let _ = timeout(LOADED_WITHIN, async {
-                while !loaded.health().0 {
-                    sleep(Duration::from_millis(20)).await;
-                }
-            })
-            .await;
-            println!("ready: {}", told.health().1);
+            judge.loaded(LOADED_WITHIN).await;
+            println!("ready: {}", judge.desk().health().1);
         });
     });
     let outcome = tokio::select! {
