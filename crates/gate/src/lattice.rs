@@ -19,7 +19,7 @@ const AGAIN_AFTER: Duration = Duration::from_millis(50);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 const INVENTORY_WITHIN: Duration = Duration::from_secs(2);
 /// wadm puts a link's configuration and the link at about the same time.
-const CONFIG_WITHIN: Duration = Duration::from_secs(2);
+const CONFIG_WITHIN: Duration = Duration::from_secs(1);
 pub const ROLE: &str = "eventrunner.role";
 
 /// The subjects of one lattice.
