@@ -36,7 +36,7 @@ tenant_config if {
 	lib.tenant_manifest(input.manifest, input.tenant)
 	named_after_its_manifest
 	about_the_tenant
-	count(unknown_settings) == 0
+	settings_known
 }
 
 # wadm names a configuration <manifest>-<name>. Without that, one manifest could write over another's.
@@ -47,6 +47,12 @@ about_the_tenant if input.config.tenant == input.tenant
 about_the_tenant if not names_a_tenant
 
 names_a_tenant if _ := input.config.tenant
+
+# A component's own environment is between the tenant and its code; the platform does not read it. No link may take it
+# for its settings: see link.rego.
+settings_known if input.name == concat("", [input.manifest, "-env"])
+
+settings_known if count(unknown_settings) == 0
 
 unknown_settings contains key if {
 	some key, _ in input.config
@@ -91,6 +97,7 @@ missing contains message if {
 
 missing contains message if {
 	input.tenant != null
+	not settings_known
 	some key in unknown_settings
 	message := lib.sentence(["a tenant may not set", lib.text(key)])
 }

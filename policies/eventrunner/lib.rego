@@ -112,6 +112,19 @@ of_a_longer_name(manifest, tenant) if {
 	known(other)
 }
 
+# Whose a manifest is, by its name alone: the longest one that is known.
+owner(manifest) := tenant if {
+	name(manifest)
+	not platform_manifest(manifest)
+	parts := split(manifest, "-")
+	prefixes := [prefix |
+		some last in numbers.range(1, count(parts) - 1)
+		prefix := concat("-", array.slice(parts, 0, last))
+		known(prefix)
+	]
+	tenant := prefixes[count(prefixes) - 1]
+}
+
 # === patterns: exact, or a beginning that ends in * ===
 
 matches(value, patterns) if {

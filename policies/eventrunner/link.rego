@@ -52,6 +52,12 @@ from_the_tenant if {
 	is_string(input.tenant)
 	lib.tenant_manifest(input.manifest, input.tenant)
 	input.config.tenant == input.tenant
+	count(unknown_settings) == 0
+}
+
+unknown_settings contains key if {
+	some key, _ in input.config
+	not key in data.platform.tenant.settings
 }
 
 of_the_tenant(app) if app == input.manifest
@@ -86,6 +92,19 @@ missing contains message if {
 	input.tenant != null
 	not input.config.tenant == input.tenant
 	message := lib.sentence(["the link's setting `tenant` is not", lib.said("tenant")])
+}
+
+missing contains message if {
+	input.tenant != null
+	some key in unknown_settings
+	message := lib.sentence(["a tenant may not set", lib.text(key)])
+}
+
+missing contains message if {
+	one := lib.owner(input.source.app)
+	other := lib.owner(input.target.app)
+	one != other
+	message := lib.sentence(["it leads from tenant", one, "to tenant", lib.text(other)])
 }
 
 missing contains message if {

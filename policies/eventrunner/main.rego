@@ -8,6 +8,7 @@ package eventrunner
 
 import data.eventrunner.api
 import data.eventrunner.config
+import data.eventrunner.control
 import data.eventrunner.deliver
 import data.eventrunner.lib
 import data.eventrunner.link
@@ -15,18 +16,20 @@ import data.eventrunner.operate
 import data.eventrunner.process
 import data.eventrunner.start
 
-kinds := ["api", "config", "deliver", "link", "process_event", "redrive", "replay", "start"]
+kinds := ["api", "config", "control", "deliver", "link", "process_event", "redrive", "replay", "start"]
 
 # METADATA
 # entrypoint: true
 default decision := {
 	"allow": false,
-	"reason": "no policy decides this input: its kind is none of api, config, deliver, link, process_event, redrive, replay, start",
+	"reason": "no policy decides this input: its kind is none of api, config, control, deliver, link, process_event, redrive, replay, start",
 }
 
 decision := api.decision if kind == "api"
 
 decision := config.decision if kind == "config"
+
+decision := control.decision if kind == "control"
 
 decision := deliver.decision if kind == "deliver"
 

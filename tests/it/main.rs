@@ -11,6 +11,7 @@ mod apps;
 mod backpressure;
 mod billing;
 mod delivery_faults;
+mod gate;
 mod github;
 mod ingest_modes;
 mod kills;

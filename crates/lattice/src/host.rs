@@ -12,6 +12,7 @@ use tokio::signal::unix::{signal, SignalKind};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use wasmcloud_host::url::Url;
+use wasmcloud_host::wasmbus::host_config::PolicyService;
 use wasmcloud_host::wasmbus::{Features, Host, HostConfig};
 
 use crate::part::Role;
@@ -24,6 +25,8 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 const PROVIDER_DRAIN_MAX: Duration = Duration::from_secs(5);
 /// All providers of a host together; the supervisor kills the host a little later.
 const DRAIN_MAX: Duration = Duration::from_secs(11);
+/// How long the gate may take to decide about a start. Without an answer nothing starts.
+const POLICY_MAX: Duration = Duration::from_secs(5);
 const GOODBYE_MAX: Duration = Duration::from_secs(2);
 
 #[derive(clap::Args)]
@@ -41,6 +44,9 @@ pub struct HostArgs {
     lattice: String,
     #[arg(long)]
     ctl_prefix: String,
+    /// Whom to ask before anything is started
+    #[arg(long)]
+    policy_topic: Option<String>,
     #[arg(long)]
     execution_max_secs: u64,
     #[arg(long)]
@@ -118,6 +124,11 @@ fn config(args: &HostArgs) -> anyhow::Result<HostConfig> {
         max_components: args.instances_max,
         max_core_instances_per_component: CORE_INSTANCES_MAX,
         heartbeat_interval: Some(HEARTBEAT),
+        policy_service_config: PolicyService {
+            policy_topic: args.policy_topic.clone(),
+            policy_timeout_ms: Some(POLICY_MAX),
+            policy_changes_topic: None,
+        },
         experimental_features: features,
         ..HostConfig::default()
     })

@@ -76,6 +76,7 @@ mod tests {
         Plan {
             dir: "/var/lattice \"one\"".into(),
             executable: "/bin/er-lattice".into(),
+            gate: None,
             args: Wrapper::parse_from(arguments).args,
         }
     }

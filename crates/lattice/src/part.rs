@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::plan::Plan;
+use crate::plan::{Plan, PUBLIC_CTL, PUBLIC_WADM};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Role {
@@ -15,13 +15,15 @@ pub enum Role {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     Nats,
+    Gate,
     Wadm,
     Host(Role),
 }
 
 /// Stopped from first to last. wadm goes first, or it would start elsewhere what the hosts stop;
-/// the platform drains while tenants' components still answer it; NATS carries all of that.
-pub const STOP_ORDER: [Part; 4] = [Part::Wadm, Part::Host(Role::Platform), Part::Host(Role::Tenant), Part::Nats];
+/// the platform drains while tenants' components still answer it, which hosts ask the gate about; NATS carries all of that.
+pub const STOP_ORDER: [Part; 5] =
+    [Part::Wadm, Part::Host(Role::Platform), Part::Host(Role::Tenant), Part::Gate, Part::Nats];
 
 // === impl Role ===
 
@@ -42,6 +44,7 @@ impl Part {
     pub fn name(self) -> &'static str {
         match self {
             Self::Nats => "nats",
+            Self::Gate => "gate",
             Self::Wadm => "wadm",
             Self::Host(role) => role.name(),
         }
@@ -50,7 +53,7 @@ impl Part {
     /// How long a part may take to end by itself before it is killed.
     pub fn stop_within(self) -> Duration {
         match self {
-            Self::Wadm => Duration::from_secs(3),
+            Self::Gate | Self::Wadm => Duration::from_secs(3),
             Self::Host(_) => Duration::from_secs(15),
             Self::Nats => Duration::from_secs(10),
         }
@@ -70,11 +73,23 @@ impl Part {
                 command.arg(&plan.args.nats_server);
                 command.arg("-c").arg(plan.nats_conf());
             }
+            Self::Gate => {
+                command.arg("exec-child").arg("--");
+                // A part that is not in the plan is not started.
+                command.arg(plan.gate.as_deref().unwrap_or_else(|| "er-gate".as_ref())).arg("run");
+                command.arg("--dir").arg(&plan.dir);
+                command.arg("--nats-url").arg(plan.nats_url());
+                command.arg("--lattice").arg(&plan.args.lattice);
+                command.arg("--bundle").arg(&plan.args.gate_bundle);
+                command.args(["--public-ctl-prefix", PUBLIC_CTL, "--private-ctl-prefix", plan.ctl_prefix()]);
+                command.args(["--public-wadm-prefix", PUBLIC_WADM, "--private-wadm-prefix", plan.wadm_prefix()]);
+                command.args(plan.policy_topic().iter().flat_map(|topic| ["--policy-topic", topic.as_str()]));
+            }
             Self::Wadm => {
                 command.arg("wadm");
                 command.arg("--dir").arg(&plan.dir);
                 command.arg("--nats-url").arg(plan.nats_url());
-                command.arg("--api-prefix").arg(&plan.args.wadm_api_prefix);
+                command.arg("--api-prefix").arg(plan.wadm_prefix());
             }
             Self::Host(role) => {
                 command.env("TMPDIR", plan.scratch(role));
@@ -84,7 +99,8 @@ impl Part {
                 command.arg("--key").arg(plan.host_key(role));
                 command.arg("--nats-url").arg(plan.nats_url());
                 command.arg("--lattice").arg(&plan.args.lattice);
-                command.arg("--ctl-prefix").arg(&plan.args.host_ctl_prefix);
+                command.arg("--ctl-prefix").arg(plan.ctl_prefix());
+                command.args(plan.policy_topic().iter().flat_map(|topic| ["--policy-topic", topic.as_str()]));
                 let numbers = [
                     ("--execution-max-secs", plan.execution_max(role).as_secs()),
                     ("--memory-max-mib", plan.memory_max_mib(role).into()),
@@ -104,7 +120,7 @@ impl Part {
         match self {
             // A host takes an unpacked provider it finds for the right one, however old it is.
             Self::Host(role) => Some(plan.scratch(role)),
-            Self::Nats | Self::Wadm => None,
+            Self::Nats | Self::Gate | Self::Wadm => None,
         }
     }
 }

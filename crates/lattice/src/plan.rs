@@ -59,20 +59,38 @@ pub struct UpArgs {
     #[arg(long, default_value_t = 10_000)]
     pub rpc_timeout_ms: u64,
 
-    /// Subject prefix the hosts take control requests on: a private one lets a gate stand in front
-    #[arg(long, default_value = "wasmbus.ctl")]
-    pub host_ctl_prefix: String,
+    /// The gate that decides about every change: er-gate (looked for beside this program)
+    #[arg(long, env = "ER_GATE")]
+    pub gate: Option<PathBuf>,
 
-    /// Subject prefix wadm takes requests on: a private one lets a gate stand in front
-    #[arg(long, default_value = "wadm.api")]
-    pub wadm_api_prefix: String,
+    /// No gate: whoever reaches NATS may change everything
+    #[arg(long, conflicts_with = "gate")]
+    pub no_gate: bool,
+
+    /// The gate's policy, until one is activated (scripts/build-policies makes it)
+    #[arg(long, default_value = "build/policies.tar.gz", env = "ER_GATE_BUNDLE")]
+    pub gate_bundle: PathBuf,
+
+    /// Subject prefix the hosts take control requests on [default: wasmbus.ctl-private behind the gate]
+    #[arg(long)]
+    pub host_ctl_prefix: Option<String>,
+
+    /// Subject prefix wadm takes requests on [default: wadm.api-private behind the gate]
+    #[arg(long)]
+    pub wadm_api_prefix: Option<String>,
 }
+
+/// Subjects that everybody uses.
+pub const PUBLIC_CTL: &str = "wasmbus.ctl";
+pub const PUBLIC_WADM: &str = "wadm.api";
 
 /// The arguments with paths made absolute, and what follows from them.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub dir: PathBuf,
     pub executable: PathBuf,
+    /// None: there is no gate.
+    pub gate: Option<PathBuf>,
     pub args: UpArgs,
 }
 
@@ -88,11 +106,38 @@ impl Plan {
         std::fs::create_dir_all(&args.dir).with_context(|| format!("can't create {}", args.dir.display()))?;
         let dir = args.dir.canonicalize().with_context(|| format!("can't resolve {}", args.dir.display()))?;
         let executable = std::env::current_exe().context("can't find this program's own file")?;
-        Ok(Self { dir, executable, args })
+        let gate = match (args.no_gate, &args.gate) {
+            (true, _) => None,
+            (false, Some(given)) => Some(given.clone()),
+            (false, None) => Some(executable.with_file_name("er-gate")),
+        };
+        if let Some(gate) = &gate {
+            anyhow::ensure!(
+                gate.components().count() == 1 || gate.exists(),
+                "there is no gate at {}; `scripts/build-providers` builds it, and --no-gate goes without",
+                gate.display()
+            );
+        }
+        Ok(Self { dir, executable, gate, args })
     }
 
     pub fn nats_url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.args.nats_port)
+    }
+
+    /// What hosts listen on.
+    pub fn ctl_prefix(&self) -> &str {
+        private(self.args.host_ctl_prefix.as_deref(), self.gate.is_some(), [PUBLIC_CTL, "wasmbus.ctl-private"])
+    }
+
+    /// What wadm listens on.
+    pub fn wadm_prefix(&self) -> &str {
+        private(self.args.wadm_api_prefix.as_deref(), self.gate.is_some(), [PUBLIC_WADM, "wadm.api-private"])
+    }
+
+    /// Where hosts ask before they start anything.
+    pub fn policy_topic(&self) -> Option<String> {
+        self.gate.is_some().then(|| format!("wasmbus.policy.{}", self.args.lattice))
     }
 
     pub fn nats_conf(&self) -> PathBuf {
@@ -125,6 +170,10 @@ impl Plan {
             Role::Tenant => self.args.tenant_memory_max_mib,
         }
     }
+}
+
+fn private<'a>(given: Option<&'a str>, behind_a_gate: bool, [public, own]: [&'a str; 2]) -> &'a str {
+    given.unwrap_or(if behind_a_gate { own } else { public })
 }
 
 pub fn scratch_root(dir: &Path) -> PathBuf {

@@ -32,7 +32,12 @@ pub fn exec_child(args: &ExecChildArgs) -> anyhow::Result<ExitCode> {
         anyhow::bail!("no program to run");
     };
     let error = Command::new(program).args(rest).exec();
-    Err(error).with_context(|| format!("can't run {}; `scripts/setup` brings it in", program.to_string_lossy()))
+    Err(error).with_context(|| {
+        format!(
+            "can't run {}; `scripts/setup` and `scripts/build-providers` bring in all that is run",
+            program.to_string_lossy()
+        )
+    })
 }
 
 /// The kernel sends this process SIGTERM when its supervisor dies, however that comes about.
@@ -138,14 +143,15 @@ fn is_leftover(pid: u32, dir: &Path) -> bool {
     belongs_to(dir, &arguments)
 }
 
-/// A host or wadm of this directory (`er-lattice host --dir DIR`), or its NATS (`-c DIR/nats.conf`).
+/// A host or wadm of this directory (`er-lattice host --dir DIR`), its gate (`er-gate run --dir DIR`), or its NATS
+/// (`-c DIR/nats.conf`).
 fn belongs_to(dir: &Path, cmdline: &[u8]) -> bool {
     use std::os::unix::ffi::OsStrExt as _;
     let arguments: Vec<PathBuf> =
         cmdline.split(|byte| *byte == 0).map(|argument| PathBuf::from(std::ffi::OsStr::from_bytes(argument))).collect();
     match arguments.as_slice() {
         [_, command, flag, value, ..] if flag == Path::new("--dir") => {
-            value == dir && (command == Path::new("host") || command == Path::new("wadm"))
+            value == dir && ["host", "wadm", "run"].iter().any(|own| command == Path::new(own))
         }
         [_, flag, value, ..] if flag == Path::new("-c") => *value == dir.join("nats.conf"),
         _ => false,
@@ -162,6 +168,7 @@ mod tests {
         for ours in [
             &b"er-lattice\0host\0--dir\0/srv/er\0--role\0tenant\0"[..],
             b"/x/er-lattice\0wadm\0--dir\0/srv/er\0",
+            b"/x/er-gate\0run\0--dir\0/srv/er\0--lattice\0default\0",
             b"nats-server\0-c\0/srv/er/nats.conf\0",
         ] {
             assert!(belongs_to(dir, ours), "{}", String::from_utf8_lossy(ours));

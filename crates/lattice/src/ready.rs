@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use tokio::time::{sleep, timeout, Instant};
 
 use crate::part::{Part, Role};
-use crate::plan::Plan;
+use crate::plan::{Plan, PUBLIC_CTL, PUBLIC_WADM};
 
 const PROBE_EVERY: Duration = Duration::from_millis(50);
 /// The bucket in which wadm keeps what it knows of a lattice.
@@ -34,14 +34,26 @@ pub async fn nats(plan: &Plan) -> anyhow::Result<async_nats::Client> {
     }
 }
 
+pub async fn gate(plan: &Plan, client: &async_nats::Client) -> anyhow::Result<()> {
+    let subject = format!("{PUBLIC_CTL}.v1.{}.gate.get", plan.args.lattice);
+    until_answered(client, subject, Duration::from_secs(20)).await.with_context(|| late(plan, Part::Gate))
+}
+
 pub async fn wadm(plan: &Plan, client: &async_nats::Client) -> anyhow::Result<()> {
-    let subject = format!("{}.{}.model.get", plan.args.wadm_api_prefix, plan.args.lattice);
-    until_answered(client, subject, Duration::from_secs(20)).await.with_context(|| late(plan, Part::Wadm))
+    // First where it listens: a gate answers for it, too, that it is not there.
+    for prefix in [plan.wadm_prefix(), PUBLIC_WADM] {
+        let subject = format!("{prefix}.{}.model.get", plan.args.lattice);
+        until_answered(client, subject, Duration::from_secs(20)).await.with_context(|| late(plan, Part::Wadm))?;
+    }
+    Ok(())
 }
 
 pub async fn host(plan: &Plan, client: &async_nats::Client, role: Role, host_id: &str) -> anyhow::Result<()> {
-    let subject = format!("{}.v1.{}.host.get.{host_id}", plan.args.host_ctl_prefix, plan.args.lattice);
-    until_answered(client, subject, Duration::from_secs(30)).await.with_context(|| late(plan, Part::Host(role)))
+    for prefix in [plan.ctl_prefix(), PUBLIC_CTL] {
+        let subject = format!("{prefix}.v1.{}.host.get.{host_id}", plan.args.lattice);
+        until_answered(client, subject, Duration::from_secs(30)).await.with_context(|| late(plan, Part::Host(role)))?;
+    }
+    Ok(())
 }
 
 /// Waits until wadm knows these hosts. It answers before it listens to their events, and an application that is

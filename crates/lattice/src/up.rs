@@ -91,6 +91,15 @@ async fn start(shared: &Shared, keepers: &mut Vec<Keeper>) -> anyhow::Result<()>
     tokio::spawn(refs::correct(client.clone(), plan.args.lattice.clone()));
     progress(&format!("NATS answers on {}", plan.nats_url()));
 
+    // Before there is anything to be changed.
+    if plan.gate.is_some() {
+        keepers.push(Keeper::start(Part::Gate, shared.clone()));
+        ready::gate(plan, &client).await?;
+        progress("the gate answers");
+    } else {
+        progress("no gate: whoever reaches NATS may change everything");
+    }
+
     // wadm owns the stream that hosts' events are kept in: a host that starts earlier is not noticed
     // before its next heartbeat.
     keepers.push(Keeper::start(Part::Wadm, shared.clone()));

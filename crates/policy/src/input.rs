@@ -11,6 +11,7 @@ pub enum Input<'a> {
     Link(Link<'a>),
     Start(Start<'a>),
     Config(Config<'a>),
+    Control(Control<'a>),
     Deliver(Deliver<'a>),
     Api(Api<'a>),
     Redrive(Redrive<'a>),
@@ -78,6 +79,15 @@ pub struct Config<'a> {
     pub tenant: Option<&'a str>,
     pub name: &'a str,
     pub config: BTreeMap<&'a str, &'a str>,
+}
+
+/// May the lattice be changed in this way?
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Control<'a> {
+    /// `link-del`, `host-stop`, …: policies/README.md has all.
+    pub operation: &'a str,
+    /// What it is about: an id, a name, a host, a label.
+    pub subject: &'a str,
 }
 
 /// A consumer, and whose it is.

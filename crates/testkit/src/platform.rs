@@ -277,6 +277,8 @@ fn up(lattice: &Path, dir: &Path, nats_port: u16, options: &Options) -> anyhow::
         command.arg("--nats-server").arg(brought);
     }
     command
+        .arg("--gate-bundle")
+        .arg(root().join("build/policies.tar.gz"))
         .args(&options.lattice_args)
         .current_dir(dir)
         .process_group(0)

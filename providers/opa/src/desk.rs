@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 use tracing::{info, warn};
 
-use crate::data::{assembled, Tenant};
+use crate::data::{assembled, Names, Tenant};
 use crate::follow::Tenants;
 use crate::library::{check_size, Current, Library};
 use crate::log::{Allowed, DecisionLog, Writer};
@@ -53,6 +53,8 @@ struct Inner {
     log: DecisionLog,
     js: OnceCell<(jetstream::Context, Library)>,
     told: Mutex<Told>,
+    /// Of the data that the evaluator decides by.
+    names: Mutex<Arc<Names>>,
     /// One change at a time.
     followed: tokio::sync::Mutex<Followed>,
 }
@@ -72,6 +74,12 @@ struct Followed {
     /// Place of the record that was acted upon, whatever came of it.
     seen: Option<u64>,
     active: Option<Version>,
+}
+
+/// What can be decided by from now on.
+struct Made {
+    ready: Ready,
+    names: Names,
 }
 
 /// A policy and the data published over it, before the tenants.
@@ -98,6 +106,7 @@ impl Desk {
             log,
             js: OnceCell::new(),
             told: Mutex::default(),
+            names: Mutex::default(),
             followed: tokio::sync::Mutex::new(Followed { tenants, seen: None, active: None }),
         }));
         (desk, writer)
@@ -128,6 +137,12 @@ impl Desk {
         }
         inner.log.note(caller, question, &answer);
         answer
+    }
+
+    /// Who there is.
+    #[must_use]
+    pub fn names(&self) -> Arc<Names> {
+        Arc::clone(&lock(&self.0.names))
     }
 
     /// Waits until the decisions that were made are in the log.
@@ -185,17 +200,8 @@ impl Desk {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let asked = Instant::now();
             // Each question has a deadline of its own. What else takes time is compiling, which must come to its end.
-            let away = match self.round(&js).await {
-                Ok(()) => {
-                    // As of the question, not of the answer.
-                    let at = asked.saturating_duration_since(self.0.started).as_millis();
-                    self.0.fresh_ms.store(u64::try_from(at).unwrap_or(u64::MAX).saturating_add(1), Ordering::Relaxed);
-                    None
-                }
-                Err(error) => Some(format!("{error:#}")),
-            };
+            let away = self.ask(&js).await.err().map(|error| format!("{error:#}"));
             let mut told = lock(&self.0.told);
             if away.is_some() && told.away != away {
                 warn!(error = away, "what counts can't be asked, trying again");
@@ -207,6 +213,25 @@ impl Desk {
             drop(told);
             gauge!("er_policy_fresh").set(if self.is_fresh() { 1.0 } else { 0.0 });
         }
+    }
+
+    /// Asks now what counts, for whoever can't wait for the next poll: what was just denied may be allowed by what just
+    /// changed. While JetStream was never reached there is nothing to ask, and at the end of `at_most` it is left to
+    /// [`Desk::follow`].
+    pub async fn refresh(&self, at_most: Duration) {
+        if let Some((js, _)) = self.0.js.get() {
+            // What is away is told by whoever follows.
+            let _ = tokio::time::timeout(at_most, self.ask(js)).await;
+        }
+    }
+
+    async fn ask(&self, js: &jetstream::Context) -> anyhow::Result<()> {
+        let asked = Instant::now();
+        self.round(js).await?;
+        // As of the question, not of the answer; two may be under way at once.
+        let at = asked.saturating_duration_since(self.0.started).as_millis();
+        self.0.fresh_ms.fetch_max(u64::try_from(at).unwrap_or(u64::MAX).saturating_add(1), Ordering::Relaxed);
+        Ok(())
     }
 
     async fn library(&self, js: &jetstream::Context) -> anyhow::Result<&Library> {
@@ -237,8 +262,8 @@ impl Desk {
         if followed.tenants.as_ref().is_some_and(Tenants::pending) {
             if let Some(active) = followed.active.clone() {
                 // A policy that can't take the tenants as they are now must not go on with those that were.
-                let ready = self.make(&active, &followed).await.context("the policy does not take the tenants")?;
-                self.0.evaluator.activate(ready);
+                let made = self.make(&active, &followed).await.context("the policy does not take the tenants")?;
+                self.activated(made);
             }
         }
         if let Some(tenants) = &mut followed.tenants {
@@ -253,12 +278,12 @@ impl Desk {
         place: u64,
         version: Version,
         current: Option<Current>,
-        made: Result<Ready, Error>,
+        made: Result<Made, Error>,
     ) -> anyhow::Result<()> {
         match made {
-            Ok(ready) => {
-                info!(revision = &**ready.revision(), ?current, "decides from now on");
-                self.0.evaluator.activate(ready);
+            Ok(made) => {
+                info!(revision = &**made.ready.revision(), ?current, "decides from now on");
+                self.activated(made);
                 followed.seen = Some(place);
                 followed.active = Some(version);
                 if let Some(tenants) = &mut followed.tenants {
@@ -275,6 +300,11 @@ impl Desk {
                 Ok(())
             }
         }
+    }
+
+    fn activated(&self, made: Made) {
+        self.0.evaluator.activate(made.ready);
+        *lock(&self.0.names) = Arc::new(made.names);
     }
 
     /// What counted before goes on doing so.
@@ -331,12 +361,13 @@ impl Desk {
         .await
     }
 
-    async fn make(&self, version: &Version, followed: &Followed) -> Result<Ready, Error> {
+    async fn make(&self, version: &Version, followed: &Followed) -> Result<Made, Error> {
         let none = BTreeMap::<String, Tenant>::new();
         let tenants = followed.tenants.as_ref().map_or(&none, Tenants::records);
         let data = assembled(&version.own, version.published.as_ref(), tenants);
+        let names = Names::of(&data);
         let compiled = version.compiled.clone();
-        apart(move || Ok(compiled.with_data(data)?)).await
+        apart(move || Ok(Made { ready: compiled.with_data(data)?, names })).await
     }
 
     // === changing ===
@@ -407,9 +438,9 @@ impl Desk {
         let mut followed = self.0.followed.lock().await;
         let (over, _) = library.current().await?;
         let version = self.fetch(library, bundle, data).await?;
-        let ready = self.make(&version, &followed).await?;
+        let made = self.make(&version, &followed).await?;
         let (place, current) = library.activate(bundle, data, by, over).await?;
-        self.take(&mut followed, place, version, Some(current), Ok(ready)).map_err(Error::Away)?;
+        self.take(&mut followed, place, version, Some(current), Ok(made)).map_err(Error::Away)?;
         Ok(self.state())
     }
 }

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
-use async_nats::jetstream::{self, stream::LastRawMessageErrorKind};
+use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::{self, stream::LastRawMessageErrorKind, ErrorCode};
 use er_tenant::TenantRecord;
 use time::OffsetDateTime;
 use tracing::warn;
@@ -46,10 +47,23 @@ impl Tenants {
         self.pending = false;
     }
 
-    /// Reads what is new.
+    /// Reads what is new. While there is no bucket there are no tenants: it is made with the platform, which the policy
+    /// must let start before.
     pub async fn read(&mut self, js: &jetstream::Context) -> anyhow::Result<()> {
         let name = format!("KV_{}", self.bucket);
-        let stream = js.get_stream(&name).await.with_context(|| format!("the bucket {}", self.bucket))?;
+        let stream = match js.get_stream(&name).await {
+            Ok(stream) => stream,
+            Err(error) => match error.kind() {
+                GetStreamErrorKind::JetStream(why) if why.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+                    if self.created.is_some() {
+                        warn!(bucket = self.bucket, "the tenants' bucket is gone: there are no tenants");
+                        *self = Self { pending: true, ..Self::of(std::mem::take(&mut self.bucket)) };
+                    }
+                    return Ok(());
+                }
+                _ => return Err(error).with_context(|| format!("the bucket {}", self.bucket)),
+            },
+        };
         let info = stream.cached_info();
         if self.created != Some(info.created) || info.state.last_sequence < self.read_to {
             let bucket = std::mem::take(&mut self.bucket);

@@ -1,7 +1,7 @@
 //! The typed questions are the ones that the vectors ask.
 
 use er_policy::input::{
-    Api, Config, Consumer, Deliver, Link, Part, PartType, Principal, ProcessEvent, Redrive, Replay, Start,
+    Api, Config, Consumer, Control, Deliver, Link, Part, PartType, Principal, ProcessEvent, Redrive, Replay, Start,
 };
 use er_policy::{Input, Limits};
 
@@ -54,6 +54,7 @@ fn a_typed_question_reads_as_its_vector() {
                 .of_tenant("acme"),
             ),
         ),
+        ("a link is taken away", Input::Control(Control { operation: "link-del", subject: "acme_alert-alert" })),
         (
             "a tenant's consumer gets its events",
             Input::Deliver(Deliver { tenant: "acme", consumer: alert, event_type: "com.github.push" }),

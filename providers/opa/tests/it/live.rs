@@ -289,15 +289,32 @@ async fn nothing_is_allowed_on_stale_data_and_everything_is_again_once_it_heals(
 #[tokio::test]
 async fn everything_is_denied_while_there_are_no_tenants_no_bundle_or_no_jetstream() {
     let mut nats = Nats::start().await;
-    // No bucket of tenants.
-    let provider = Provider::start(&nats, options()).await;
-    until("what is missing to be told", HEALS, || async {
-        provider.desk.health().1.contains("ER_TENANTS").then_some(())
-    })
-    .await;
+    // No bucket of tenants: there are none, and the platform's own parts may start, which make it.
+    let provider = Provider::ready(&nats).await;
+    let own_link = json!({
+        "kind": "link", "manifest": "eventrunner", "tenant": null, "package": "eventrunner:platform",
+        "source": {"app": "eventrunner", "name": "ingest"}, "target": {"app": "eventrunner", "name": "jetstream"},
+        "interfaces": ["kv"], "config": {},
+    });
+    assert!(provider.allows(&own_link));
     assert!(!provider.allows(&delivery("acme")));
+    assert_eq!(provider.desk.names().owner("acme-alert"), None);
     tenants(&nats).await;
     provider.comes_to(&delivery("acme"), true, HEALS).await;
+    assert_eq!(provider.desk.names().owner("acme-alert"), Some("acme"));
+    // It goes, and the tenants with it.
+    nats.js().await.delete_key_value("ER_TENANTS").await.unwrap();
+    provider.comes_to(&delivery("acme"), false, HEALS).await;
+    assert!(provider.allows(&own_link));
+    let bucket = tenants(&nats).await;
+    provider.comes_to(&delivery("acme"), true, HEALS).await;
+    // Who can't wait for the next poll asks.
+    let slow = Provider::start(&nats, Options { poll: Duration::from_secs(3_600), ..options() }).await;
+    until("a policy that decides", HEALS, || async { slow.desk.health().0.then_some(()) }).await;
+    put(&bucket, "late", false).await;
+    assert!(!slow.allows(&delivery("late")));
+    slow.desk.refresh(HEALS).await;
+    assert!(slow.allows(&delivery("late")));
     // No bundle.
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("policies.tar.gz");
