@@ -147,6 +147,7 @@ impl Gate {
         let decisions = self.decider.decide(&self.caller, &questions).await?;
         if decisions.iter().any(|decision| !decision.allow) && !self.tenants.active(&self.tenant) {
             // No verdict on the events: they wait for their tenant.
+            counter!("eventrunner_policy_waits_total").increment(1);
             return Err(format!("tenant {} is suspended, or there is none of that name", self.tenant));
         }
         let mut kept = lock(&self.kept);
