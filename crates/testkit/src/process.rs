@@ -23,6 +23,7 @@ pub enum Part {
     Jetstream,
     Store,
     Control,
+    Opa,
 }
 
 /// Where the processes of one lattice are found.
@@ -63,6 +64,7 @@ impl Part {
             Self::Jetstream => Place::Executable("er_provider_jetstream"),
             Self::Store => Place::Executable("er_provider_local"),
             Self::Control => Place::Executable("er_provider_control"),
+            Self::Opa => Place::Executable("er_provider_opa"),
         }
     }
 }
