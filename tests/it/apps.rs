@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::support::{now, on_its_own, send, shared, stored};
 
 /// Every arrow of the diagram: source, target, package, interfaces.
-const DIAGRAM: [(&str, &str, &str, &[&str]); 16] = [
+const DIAGRAM: [(&str, &str, &str, &[&str]); 17] = [
     ("eventrunner-ingest_http", "eventrunner-ingest", "eventrunner:platform", &["admission"]),
     ("eventrunner-ingest", "eventrunner-jetstream", "eventrunner:platform", &["kv", "raw-log"]),
     ("eventrunner-jetstream", "eventrunner-engine", "eventrunner:platform", &["processor"]),
@@ -24,6 +24,7 @@ const DIAGRAM: [(&str, &str, &str, &[&str]); 16] = [
     ("eventrunner-billing", "eventrunner-jetstream", "eventrunner:platform", &["kv", "usage-log"]),
     ("eventrunner-billing", "eventrunner-store", "eventrunner:platform", &["analytics"]),
     ("eventrunner-api", "eventrunner-billing", "eventrunner:platform", &["accounts"]),
+    ("eventrunner-api", "eventrunner-control", "eventrunner:platform", &["consumers"]),
     ("eventrunner-http", "eventrunner-api", "wasi:http", &["incoming-handler"]),
     ("eventrunner-api", "eventrunner-jetstream", "eventrunner:platform", &["kv", "redelivery", "tail"]),
     ("eventrunner-api", "eventrunner-opa", "eventrunner:platform", &["policies", "policy"]),

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context as _};
+use wadm_client::error::ClientError;
 use wadm_client::{Client, ClientConnectOptions};
 use wadm_types::api::{Status, StatusType};
 use wadm_types::Manifest;
@@ -40,6 +41,10 @@ impl Apps {
         let name = &manifest.metadata.name;
         let version = manifest.metadata.annotations.get("version").cloned().unwrap_or_default();
         let known = self.client.list_versions(name).await.unwrap_or_default();
+        // Before anything is taken down: what is refused changes nothing.
+        if !known.iter().any(|known| known.version == version) {
+            self.client.put_manifest(manifest).await.context("wadm refused the manifest")?;
+        }
         let running = known.iter().find(|known| known.deployed);
         if running.is_some_and(|running| running.version != version) {
             // Not in place: a changed provider image would be started without its configuration
@@ -47,9 +52,6 @@ impl Apps {
             progress("taking the old version down");
             self.undeploy(name, deadline).await?;
             self.clear(name, deadline).await?;
-        }
-        if !known.iter().any(|known| known.version == version) {
-            self.client.put_manifest(manifest).await.context("wadm refused the manifest")?;
         }
         self.client.deploy_manifest(name, Some(&version)).await?;
         self.wait(name, deadline, StatusType::Deployed, progress).await
@@ -62,7 +64,45 @@ impl Apps {
     pub async fn undeploy(&self, name: &str, deadline: Duration) -> anyhow::Result<()> {
         match self.client.undeploy_manifest(name).await {
             Ok(_) => self.wait(name, deadline, StatusType::Undeployed, |_| {}).await,
-            Err(wadm_client::error::ClientError::NotFound(_)) => Ok(()),
+            Err(ClientError::NotFound(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes an application down, waits until nothing of it is left, and has wadm forget it.
+    ///
+    /// # Errors
+    /// What is still there at the deadline.
+    pub async fn remove(&self, name: &str, deadline: Duration) -> anyhow::Result<()> {
+        if self.deployed(name).await?.is_some() {
+            self.undeploy(name, deadline).await?;
+            self.clear(name, deadline).await?;
+        }
+        self.client.delete_manifest(name, None).await?;
+        Ok(())
+    }
+
+    /// Has wadm forget every version of an application except one.
+    ///
+    /// # Errors
+    /// When wadm does not answer, or refuses.
+    pub async fn prune(&self, name: &str, kept: &str) -> anyhow::Result<()> {
+        for version in self.client.list_versions(name).await? {
+            if version.version != kept && !version.deployed {
+                self.client.delete_manifest(name, Some(&version.version)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The version of an application that wadm keeps running.
+    ///
+    /// # Errors
+    /// When wadm does not answer.
+    pub async fn deployed(&self, name: &str) -> anyhow::Result<Option<String>> {
+        match self.client.list_versions(name).await {
+            Ok(versions) => Ok(versions.into_iter().find(|known| known.deployed).map(|known| known.version)),
+            Err(ClientError::NotFound(_)) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -142,6 +182,15 @@ impl Apps {
             tokio::time::sleep(POLL).await;
         }
     }
+}
+
+/// What wadm, or a gate before it, has against a manifest: their own words. None: it failed for another reason.
+#[must_use]
+pub fn refusal(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| match cause.downcast_ref::<ClientError>() {
+        Some(ClientError::ApiError(reason)) => Some(reason.clone()),
+        _ => None,
+    })
 }
 
 /// One line: which parts are not there yet, and how many links. A part that says more than that it is being scaled

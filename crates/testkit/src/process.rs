@@ -22,6 +22,7 @@ pub enum Part {
     Ingest,
     Jetstream,
     Store,
+    Control,
     Opa,
 }
 
@@ -62,6 +63,7 @@ impl Part {
             Self::Ingest => Place::Executable("er_provider_ingest"),
             Self::Jetstream => Place::Executable("er_provider_jetstream"),
             Self::Store => Place::Executable("er_provider_local"),
+            Self::Control => Place::Executable("er_provider_control"),
             Self::Opa => Place::Executable("er_provider_opa"),
         }
     }

@@ -1,0 +1,20 @@
+//! Tenants' consumers. A record in `ER_CONSUMERS` says what shall be; the [`Desk`] takes orders into records, and works
+//! until the lattice is as they say, also what a predecessor left half done. `main.rs` serves it over the lattice.
+
+pub mod desk;
+mod error;
+mod images;
+mod logs;
+mod manifest;
+mod names;
+mod oci;
+mod record;
+mod spec;
+mod spool;
+mod store;
+mod work;
+
+pub use desk::{Desk, Options};
+pub use error::Error;
+pub use record::{Record, State, Version};
+pub use spec::Spec;

@@ -1,0 +1,96 @@
+//! A consumer's lines in the log of the host that it runs on.
+//!
+//! wasmCloud writes what a component logs (`wasi:logging`), and what goes wrong in a call, within a span that names the
+//! component: `TIME LEVEL component_invocation{func=handle id=ID instance=…}: TARGET: MESSAGE component_id="ID" …`. What a
+//! component prints to stderr has no name on it and belongs to nobody; stdout goes nowhere.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+
+use serde_json::{json, Value};
+
+use crate::Error;
+
+/// How far back a log is read.
+const TAIL_BYTES: u64 = 8 << 20;
+const LINES_MAX: usize = 1_000;
+const MESSAGE_CHARS_MAX: usize = 4_000;
+const SPAN: &str = "component_invocation{";
+const TARGET: &str = "wasmcloud_host::wasmbus::handler: ";
+
+/// The last lines of a component, oldest first.
+pub fn last(log: &Path, component_id: &str, limit: usize) -> Result<Vec<Value>, Error> {
+    let mut file = match File::open(log) {
+        Ok(file) => file,
+        Err(error) => {
+            return Err(Error::Away(format!(
+                "the tenant host's log is not here ({error}); see the setting `tenant_log`"
+            )))
+        }
+    };
+    let disk = |e| Error::disk("the tenant host's log", &e);
+    let bytes = file.metadata().map_err(disk)?.len();
+    file.seek(SeekFrom::Start(bytes.saturating_sub(TAIL_BYTES))).map_err(disk)?;
+    let mut text = Vec::new();
+    file.take(TAIL_BYTES).read_to_end(&mut text).map_err(disk)?;
+    let text = String::from_utf8_lossy(&text);
+    let limit = limit.clamp(1, LINES_MAX);
+    let mut lines: Vec<Value> = text.lines().rev().filter_map(|line| of(line, component_id)).take(limit).collect();
+    lines.reverse();
+    Ok(lines)
+}
+
+/// Whose a line is stands before anything that a tenant wrote.
+fn of(line: &str, component_id: &str) -> Option<Value> {
+    let (at, rest) = line.split_once(' ')?;
+    let (level, rest) = rest.trim_start().split_once(' ')?;
+    let (span, rest) = rest.trim_start().strip_prefix(SPAN)?.split_once('}')?;
+    let id = span.split(' ').find_map(|field| field.strip_prefix("id="))?;
+    if id.trim_matches('"') != component_id || !at.ends_with('Z') {
+        return None;
+    }
+    let (level, message) = match rest.split_once(TARGET) {
+        Some((_, said)) => {
+            let end = said.rfind(" component_id=").unwrap_or(said.len());
+            let (message, fields) = said.split_at(end);
+            let own = fields.split_once(" level=\"").and_then(|(_, level)| level.split_once('"'));
+            (own.map_or(level, |(own, _)| own), message)
+        }
+        None => (level, rest.trim_start_matches([':', ' '])),
+    };
+    let message: String = message.chars().take(MESSAGE_CHARS_MAX).collect();
+    Some(json!({ "at": at, "level": level.to_lowercase(), "message": message }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOG: &str = r#"2026-11-24T14:18:20.831257Z  INFO component_invocation{func=handle id=demo_a-a instance=eventrunner:platform/consumer@0.1.0}:log: wasmcloud_host::wasmbus::handler: high: linters failed component_id="demo_a-a" level="info" context="a"
+2026-11-24T14:18:21.059709Z  WARN component_invocation{func=handle id=demo_b-b instance=eventrunner:platform/consumer@0.1.0}:log: wasmcloud_host::wasmbus::handler: mine id=demo_a-a component_id="demo_a-a" component_id="demo_b-b" level="warn" context="b"
+2026-11-24T14:18:22.059709Z ERROR component_invocation{func=handle id=demo_a-a instance=eventrunner:platform/consumer@0.1.0}: wasmcloud_host::wasmbus: failed to handle: wasm trap: unreachable
+printed by somebody, component_invocation{func=handle id=demo_a-a instance=x}: y
+2026-11-24T14:18:23.059709Z ERROR component_invocation{func=handle id=demo_a-a instance=eventrunner:platform/consumer@0.1.0}:log: wasmcloud_host::wasmbus::handler: last component_id="demo_a-a" level="critical" context="a"
+"#;
+
+    #[test]
+    fn a_consumer_hears_its_own_lines_and_nobody_elses() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("tenant.log");
+        std::fs::write(&log, LOG).unwrap();
+        let lines = last(&log, "demo_a-a", 10).unwrap();
+        let said: Vec<_> =
+            lines.iter().map(|line| (line["level"].as_str().unwrap(), line["message"].as_str().unwrap())).collect();
+        let trap = "wasmcloud_host::wasmbus: failed to handle: wasm trap: unreachable";
+        assert_eq!(said, [("info", "high: linters failed"), ("error", trap), ("critical", "last")]);
+        assert_eq!(last(&log, "demo_a-a", 1).unwrap()[0]["at"], "2026-11-24T14:18:23.059709Z");
+        let other = last(&log, "demo_b-b", 10).unwrap();
+        assert_eq!(
+            (other.len(), other[0]["message"].as_str()),
+            (1, Some("mine id=demo_a-a component_id=\"demo_a-a\""))
+        );
+        assert!(last(&log, "demo_c-c", 10).unwrap().is_empty());
+        assert!(matches!(last(&dir.path().join("none"), "x", 1), Err(Error::Away(_))));
+    }
+}

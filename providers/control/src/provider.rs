@@ -1,0 +1,71 @@
+//! The provider as the lattice sees it: configuration, links, health, shutdown.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use anyhow::Context as _;
+use async_nats::jetstream;
+use er_provider_control::Desk;
+use er_provider_kit::links;
+use tokio::task::JoinHandle;
+use tracing::info;
+use wasmcloud_provider_sdk::{Context, HealthCheckRequest, HealthCheckResponse, Provider, ProviderInitConfig};
+
+use crate::bindings::eventrunner::platform::types::{Fault, FaultCode};
+use crate::consumers::fault;
+use crate::settings::ProviderSettings;
+
+/// The provider; a clone is a handle to the same one.
+#[derive(Clone, Default)]
+pub struct Control {
+    desk: Arc<OnceLock<Desk>>,
+    running: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+// === impl Control ===
+
+impl Control {
+    /// The desk, for a caller that has a link to it.
+    pub async fn linked(&self, cx: Option<&Context>) -> Result<&Desk, Fault> {
+        links::check(cx, "consumers").await.map_err(|refusal| fault(FaultCode::Denied, refusal.to_string()))?;
+        self.desk.get().ok_or_else(|| fault(FaultCode::Unavailable, "the provider is not configured yet"))
+    }
+}
+
+impl Provider for Control {
+    async fn init(&self, config: impl ProviderInitConfig) -> anyhow::Result<()> {
+        let mut settings = ProviderSettings::parse(config.get_config())?;
+        let host = wasmcloud_provider_sdk::load_host_data()?;
+        anyhow::ensure!(!host.lattice_rpc_url.is_empty(), "the host named no NATS address");
+        settings.desk.lattice_url.clone_from(&host.lattice_rpc_url);
+        settings.desk.lattice.clone_from(&host.lattice_rpc_prefix);
+        info!(?settings, "starting");
+        er_provider_kit::metrics::serve(settings.metrics_addr)
+            .with_context(|| format!("serving metrics on {}", settings.metrics_addr))?;
+        let url = settings.nats_url.unwrap_or_else(|| host.lattice_rpc_url.clone());
+        let nats = async_nats::ConnectOptions::new()
+            .name("er-provider-control")
+            .retry_on_initial_connect()
+            .connect(&url)
+            .await
+            .with_context(|| format!("NATS at {url}"))?;
+        let desk = Desk::new(jetstream::new(nats), settings.desk)?;
+        // Goes on with what is half done.
+        let running = tokio::spawn(desk.clone().run());
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
+        // Set once: the SDK initializes a provider once.
+        let _ = self.desk.set(desk);
+        Ok(())
+    }
+
+    async fn health_request(&self, _: &HealthCheckRequest) -> anyhow::Result<HealthCheckResponse> {
+        let healthy = self.desk.get().is_some();
+        Ok(HealthCheckResponse { healthy, message: (!healthy).then(|| "not configured yet".to_owned()) })
+    }
+
+    async fn shutdown(&self) -> anyhow::Result<()> {
+        if let Some(running) = self.running.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            running.abort();
+        }
+        Ok(())
+    }
+}

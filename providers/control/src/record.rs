@@ -1,0 +1,187 @@
+//! The record of a consumer: what its owner wants, and how far that is.
+
+use serde::{Deserialize, Serialize};
+
+use crate::spec::Spec;
+
+/// Versions that are kept to roll back to.
+const VERSIONS_MAX: usize = 10;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    Checking,
+    Refused,
+    Deploying,
+    Running,
+    Failed,
+    Deleting,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    pub version: u32,
+    /// SHA-256 of the component; none until it was pulled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    pub at: String,
+    pub by: String,
+    pub spec: Spec,
+    /// Whether it passed its trial.
+    #[serde(default)]
+    pub tried: bool,
+    /// What its trial was left with, if that is worth a word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    pub tenant: String,
+    pub name: String,
+    pub state: State,
+    pub message: String,
+    /// The newest one's number.
+    pub version: u32,
+    /// The newest one's.
+    pub spec: Spec,
+    /// The version that runs, or is to run while a newer one is refused.
+    #[serde(default)]
+    pub deployed: Option<u32>,
+    /// Oldest first.
+    pub versions: Vec<Version>,
+}
+
+// === impl Record ===
+
+impl Record {
+    pub fn new(tenant: &str, name: &str) -> Self {
+        Self {
+            tenant: tenant.into(),
+            name: name.into(),
+            state: State::Checking,
+            message: String::new(),
+            version: 0,
+            spec: Spec::default(),
+            deployed: None,
+            versions: Vec::new(),
+        }
+    }
+
+    /// Makes a version the one that counts. Its number is given here.
+    pub fn push(&mut self, mut version: Version) {
+        self.version += 1;
+        version.version = self.version;
+        self.spec = version.spec.clone();
+        self.state = State::Checking;
+        self.message = format!("version {} is being checked", self.version);
+        self.versions.push(version);
+        while self.versions.len() > VERSIONS_MAX {
+            // What runs is never forgotten: it is what a failed update goes back to.
+            let oldest = self.versions.iter().position(|version| Some(version.version) != self.deployed);
+            self.versions.remove(oldest.unwrap_or_default());
+        }
+    }
+
+    pub fn of(&self, version: u32) -> Option<&Version> {
+        self.versions.iter().find(|kept| kept.version == version)
+    }
+
+    pub fn of_mut(&mut self, version: u32) -> Option<&mut Version> {
+        self.versions.iter_mut().find(|kept| kept.version == version)
+    }
+
+    /// The newest version that has a component.
+    pub fn latest(&self) -> Option<&Version> {
+        self.versions.iter().rev().find(|version| version.digest.is_some())
+    }
+
+    /// What came of a version. A newer one, or the order to delete, goes its own way.
+    pub fn settle(&mut self, version: u32, state: State, message: String) {
+        if self.version == version && self.state != State::Deleting {
+            self.state = state;
+            self.message = message;
+        }
+    }
+
+    /// Whether there is something to be done.
+    pub fn is_settled(&self) -> bool {
+        !matches!(self.state, State::Checking | State::Deploying | State::Deleting)
+    }
+}
+
+/// Whether a consumer is given events: written by its owner, by an update, by jetstream after too many failures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    pub paused: bool,
+    pub by: String,
+    #[serde(default)]
+    pub reason: String,
+    #[serde(default)]
+    pub at: String,
+    #[serde(default)]
+    pub strikes: u32,
+}
+
+/// What jetstream acts upon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Seen {
+    pub revision: u64,
+    pub paused: bool,
+}
+
+pub const OWNER: &str = "owner";
+pub const UPDATE: &str = "update";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(digest: &str) -> Version {
+        Version {
+            version: 0,
+            digest: Some(digest.into()),
+            at: "2026-01-01T00:00:00Z".into(),
+            by: "key".into(),
+            spec: Spec::default(),
+            tried: false,
+            note: None,
+        }
+    }
+
+    #[test]
+    fn the_last_versions_are_kept_and_always_the_one_that_runs() {
+        let mut record = Record::new("acme", "alert");
+        record.push(version("0"));
+        record.deployed = Some(1);
+        for n in 1..15 {
+            record.push(version(&n.to_string()));
+        }
+        assert_eq!((record.version, record.versions.len()), (15, VERSIONS_MAX));
+        assert!(record.of(1).is_some() && record.of(2).is_none() && record.of(15).is_some());
+        assert_eq!(record.latest().unwrap().version, 15);
+    }
+
+    #[test]
+    fn what_came_of_an_older_version_changes_no_newer_one() {
+        let mut record = Record::new("acme", "alert");
+        record.push(version("0"));
+        record.push(version("1"));
+        record.settle(1, State::Failed, "old".into());
+        assert_eq!(record.state, State::Checking);
+        record.settle(2, State::Running, "new".into());
+        assert!(record.is_settled());
+        record.state = State::Deleting;
+        record.settle(2, State::Running, "late".into());
+        assert_eq!(record.state, State::Deleting);
+    }
+
+    #[test]
+    fn a_record_reads_as_it_was_written() {
+        let mut record = Record::new("acme", "alert");
+        record.push(version("0"));
+        let text = serde_json::to_string(&record).unwrap();
+        assert!(text.contains(r#""state":"checking""#), "{text}");
+        assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
+    }
+}

@@ -1,0 +1,200 @@
+//! The bucket `ER_CONSUMERS`: records, which are ours, and beside each whether it is paused, which is shared with the API
+//! and with jetstream. Every change is made of what was read, and made anew if somebody was faster.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream::kv::{self, CreateErrorKind, Operation, UpdateErrorKind};
+use async_nats::jetstream::stream::StorageType;
+use async_nats::jetstream::Context;
+use futures::TryStreamExt as _;
+use time::format_description::well_known::Rfc3339;
+use time::OffsetDateTime;
+use tokio::sync::OnceCell;
+
+use crate::record::{Pause, Record, Seen, OWNER, UPDATE};
+use crate::Error;
+
+pub const BUCKET: &str = "ER_CONSUMERS";
+/// As jetstream makes the others.
+const HISTORY: i64 = 5;
+/// Somebody else is faster so many times in a row only if something is wrong.
+const TRIES_MAX: usize = 20;
+const POLL: Duration = Duration::from_millis(100);
+
+pub struct Store {
+    js: Context,
+    replicas: usize,
+    bucket: OnceCell<kv::Store>,
+}
+
+// === impl Store ===
+
+impl Store {
+    pub fn new(js: Context, replicas: usize) -> Self {
+        Self { js, replicas, bucket: OnceCell::new() }
+    }
+
+    async fn bucket(&self) -> Result<&kv::Store, Error> {
+        let open = || async {
+            if let Ok(bucket) = self.js.get_key_value(BUCKET).await {
+                return Ok(bucket);
+            }
+            let config = kv::Config {
+                bucket: BUCKET.into(),
+                history: HISTORY,
+                storage: StorageType::File,
+                num_replicas: self.replicas,
+                ..kv::Config::default()
+            };
+            self.js.create_key_value(config).await.map_err(Error::bucket)
+        };
+        self.bucket.get_or_try_init(open).await
+    }
+
+    async fn read<T: serde::de::DeserializeOwned>(&self, key: &str) -> Result<Option<(T, u64)>, Error> {
+        let entry = self.bucket().await?.entry(key).await?;
+        let Some(entry) = entry.filter(|entry| entry.operation == Operation::Put) else { return Ok(None) };
+        let value = serde_json::from_slice(&entry.value)
+            .map_err(|e| Error::Internal(format!("`{key}` of {BUCKET} can't be read: {e}")))?;
+        Ok(Some((value, entry.revision)))
+    }
+
+    /// Whether it was written: not when it has changed since `revision`.
+    async fn write<T: serde::Serialize>(&self, key: &str, value: &T, revision: Option<u64>) -> Result<bool, Error> {
+        let text = serde_json::to_vec(value).map_err(|e| Error::Internal(e.to_string()))?;
+        let bucket = self.bucket().await?;
+        match revision {
+            None => match bucket.create(key, text.into()).await {
+                Ok(_) => Ok(true),
+                Err(error) if error.kind() == CreateErrorKind::AlreadyExists => Ok(false),
+                Err(error) => Err(Error::bucket(error)),
+            },
+            Some(revision) => match bucket.update(key, text.into(), revision).await {
+                Ok(_) => Ok(true),
+                Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => Ok(false),
+                Err(error) => Err(Error::bucket(error)),
+            },
+        }
+    }
+
+    pub async fn record(&self, tenant: &str, name: &str) -> Result<Option<Record>, Error> {
+        Ok(self.read(&key(tenant, name, "record")).await?.map(|(record, _)| record))
+    }
+
+    /// Makes a record of the one that is there, or of none, and writes it.
+    pub async fn change(
+        &self,
+        tenant: &str,
+        name: &str,
+        make: impl Fn(Option<Record>) -> Result<Record, Error>,
+    ) -> Result<Record, Error> {
+        let key = key(tenant, name, "record");
+        for _ in 0..TRIES_MAX {
+            let (record, revision) = match self.read(&key).await? {
+                Some((record, revision)) => (Some(record), Some(revision)),
+                None => (None, None),
+            };
+            let record = make(record)?;
+            if self.write(&key, &record, revision).await? {
+                return Ok(record);
+            }
+        }
+        Err(Error::Conflict(format!("`{name}` is changed by others all the time; try again")))
+    }
+
+    /// Every record, of one tenant or of all, by key.
+    pub async fn records(&self, tenant: Option<&str>) -> Result<Vec<Record>, Error> {
+        let filter = format!("$KV.{BUCKET}.{}.*.record", tenant.unwrap_or("*"));
+        let stream = &self.bucket().await?.stream;
+        let mut subjects = stream.info_with_subjects(filter).await.map_err(Error::bucket)?;
+        let mut keys = BTreeSet::new();
+        while let Some((subject, _)) = subjects.try_next().await.map_err(Error::bucket)? {
+            let key = subject.strip_prefix(&format!("$KV.{BUCKET}.")).map(str::to_owned);
+            keys.extend(key);
+        }
+        let mut records = Vec::new();
+        for key in keys {
+            records.extend(self.read::<Record>(&key).await?.map(|(record, _)| record));
+        }
+        Ok(records)
+    }
+
+    pub async fn forget(&self, tenant: &str, name: &str) -> Result<(), Error> {
+        let bucket = self.bucket().await?;
+        // The record last: what is left half done is found by it.
+        for what in ["state", "seen", "record"] {
+            bucket.purge(key(tenant, name, what)).await.map_err(Error::bucket)?;
+        }
+        Ok(())
+    }
+
+    pub async fn pause(&self, tenant: &str, name: &str) -> Result<Option<Pause>, Error> {
+        Ok(self.read(&key(tenant, name, "state")).await?.map(|(pause, _)| pause))
+    }
+
+    /// Sees to it that the consumer is given nothing, and returns the revision that says so. An owner's pause stays one.
+    pub async fn hold(&self, tenant: &str, name: &str, reason: &str) -> Result<u64, Error> {
+        let key = key(tenant, name, "state");
+        for _ in 0..TRIES_MAX {
+            let there: Option<(Pause, u64)> = self.read(&key).await?;
+            if let Some((pause, revision)) = &there {
+                if pause.paused && [OWNER, UPDATE].contains(&pause.by.as_str()) {
+                    return Ok(*revision);
+                }
+            }
+            let pause = Pause { paused: true, by: UPDATE.into(), reason: reason.into(), at: now(), strikes: 0 };
+            self.write(&key, &pause, there.map(|(_, revision)| revision)).await?;
+        }
+        Err(Error::Conflict(format!("whether `{name}` is paused is changed by others all the time")))
+    }
+
+    /// Lets it have events again, unless its owner has paused it. Strikes are forgotten: another version has its own.
+    pub async fn release(&self, tenant: &str, name: &str) -> Result<(), Error> {
+        let key = key(tenant, name, "state");
+        for _ in 0..TRIES_MAX {
+            let Some((pause, revision)) = self.read::<Pause>(&key).await? else { return Ok(()) };
+            if (pause.paused && pause.by == OWNER) || (!pause.paused && pause.strikes == 0) {
+                return Ok(());
+            }
+            // Written and not removed: so what somebody else says meanwhile is not lost.
+            let free = Pause { paused: false, by: UPDATE.into(), reason: String::new(), at: now(), strikes: 0 };
+            if self.write(&key, &free, Some(revision)).await? {
+                return Ok(());
+            }
+        }
+        Err(Error::Conflict(format!("whether `{name}` is paused is changed by others all the time")))
+    }
+
+    /// Waits until jetstream has finished what it was at, and gives the consumer nothing more. Whether it did in time.
+    pub async fn seen(&self, tenant: &str, name: &str, revision: u64, deadline: Duration) -> Result<bool, Error> {
+        let key = key(tenant, name, "seen");
+        let started = Instant::now();
+        loop {
+            let seen: Option<(Seen, u64)> = self.read(&key).await?;
+            if seen.is_some_and(|(seen, _)| seen.paused && seen.revision >= revision) {
+                return Ok(true);
+            }
+            if started.elapsed() > deadline {
+                return Ok(false);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Ids of the tenants that there are.
+    pub async fn tenants(&self) -> Result<Vec<String>, Error> {
+        let bucket = er_tenant::TENANTS_BUCKET;
+        let away = |e: &dyn std::fmt::Display| Error::Away(format!("the tenants can't be read: {e}"));
+        let store = self.js.get_key_value(bucket).await.map_err(|e| away(&e))?;
+        store.keys().await.map_err(|e| away(&e))?.try_collect().await.map_err(|e| away(&e))
+    }
+}
+
+fn key(tenant: &str, name: &str, what: &str) -> String {
+    format!("{tenant}.{name}.{what}")
+}
+
+pub fn now() -> String {
+    OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default()
+}

@@ -1,0 +1,270 @@
+//! What is done about a record until the lattice is as it says: a component tried, an application deployed, updated or
+//! taken down. Each step begins and ends with the record, so that a successor goes on where this process was.
+
+use std::sync::Arc;
+
+use er_consumer::Setup;
+use er_deploy::app::refusal;
+use metrics::{counter, gauge, histogram};
+use tracing::{info, warn};
+
+use crate::desk::{blocking, Desk};
+use crate::record::{Record, State, Version};
+use crate::{manifest, names, oci, Error};
+
+/// What is left to the next round: the step could not be made now.
+struct Later(Error);
+
+impl From<Error> for Later {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+// === impl Desk ===
+
+impl Desk {
+    /// Compares the lattice with the records again and again.
+    pub async fn run(self) {
+        loop {
+            if let Err(error) = self.reconcile().await {
+                warn!(%error, "the records can't be compared with the lattice; trying again");
+            }
+            tokio::time::sleep(self.options.reconcile).await;
+        }
+    }
+
+    async fn reconcile(&self) -> Result<(), Error> {
+        let records = self.store.records(None).await?;
+        for state in [State::Checking, State::Refused, State::Deploying, State::Running, State::Failed, State::Deleting]
+        {
+            let count = records.iter().filter(|record| record.state == state).count();
+            let name = serde_json::to_value(state).unwrap_or_default();
+            gauge!("er_control_consumers", "state" => name.as_str().unwrap_or_default().to_owned()).set(count as f64);
+        }
+        for record in &records {
+            if !record.is_settled() {
+                self.work_on(record);
+            } else if let Some(version) = record.deployed.and_then(|version| record.of(version)) {
+                let app = names::app(&record.tenant, &record.name);
+                let wanted = manifest::version_of(version);
+                let found = self.apps().await?.deployed(&app).await.map_err(|e| Error::Away(format!("wadm: {e:#}")))?;
+                if found.as_ref() != Some(&wanted) {
+                    info!(app, wanted, ?found, "not what its record says: deploying it");
+                    let desk = self.clone();
+                    let (record, version) = (record.clone(), version.clone());
+                    tokio::spawn(async move {
+                        let turn = desk.turn(&app);
+                        let _turn = turn.lock().await;
+                        // Somebody may have changed it meanwhile.
+                        if desk
+                            .store
+                            .record(&record.tenant, &record.name)
+                            .await
+                            .is_ok_and(|now| now.as_ref() == Some(&record))
+                        {
+                            if let Err(error) = desk.bring(&record, &version).await {
+                                warn!(app, error = format!("{error:#}"), "could not be brought back");
+                            }
+                        }
+                    });
+                }
+            }
+        }
+        self.sweep(&records).await;
+        Ok(())
+    }
+
+    /// Does what there is to do about a record, in a task of its own.
+    pub(crate) fn work_on(&self, record: &Record) {
+        let (desk, tenant, name) = (self.clone(), record.tenant.clone(), record.name.clone());
+        tokio::spawn(async move {
+            let app = names::app(&tenant, &name);
+            let turn = desk.turn(&app);
+            let _turn = turn.lock().await;
+            loop {
+                let step = match desk.store.record(&tenant, &name).await {
+                    Ok(Some(record)) if !record.is_settled() => desk.step(&record).await,
+                    Ok(_) => break,
+                    Err(error) => Err(Later(error)),
+                };
+                if let Err(Later(error)) = step {
+                    warn!(app, %error, "left to the next round");
+                    break;
+                }
+            }
+            desk.note_progress(&app, None);
+        });
+    }
+
+    async fn step(&self, record: &Record) -> Result<(), Later> {
+        match (record.state, record.of(record.version)) {
+            (State::Deleting, _) => self.remove(record).await,
+            (State::Checking, Some(version)) => self.check(record, version).await,
+            (State::Deploying, Some(version)) => self.deploy(record, version).await,
+            _ => Err(Later(Error::Internal("a record without its newest version".into()))),
+        }
+    }
+
+    // --- checking ---
+
+    async fn check(&self, record: &Record, version: &Version) -> Result<(), Later> {
+        let number = version.version;
+        match self.tried(version).await {
+            Ok((digest, note)) => {
+                counter!("er_control_checks_total", "outcome" => "passed").increment(1);
+                self.change(record, |record| {
+                    if let Some(version) = record.of_mut(number) {
+                        (version.digest, version.note, version.tried) = (Some(digest.clone()), note.clone(), true);
+                    }
+                    record.settle(number, State::Deploying, format!("version {number} is being deployed"));
+                })
+                .await
+            }
+            Err(Error::Away(reason)) => Err(Later(Error::Away(reason))),
+            Err(error) => {
+                counter!("er_control_checks_total", "outcome" => "refused").increment(1);
+                let mut message = format!("version {number} is refused: {error}");
+                if let Some(running) = record.deployed {
+                    message.push_str(&format!("; version {running} still runs"));
+                }
+                self.change(record, |record| record.settle(number, State::Refused, message.clone())).await
+            }
+        }
+    }
+
+    /// The digest of a version that passed, and what its trial is worth telling.
+    async fn tried(&self, version: &Version) -> Result<(String, Option<String>), Error> {
+        let digest = match &version.digest {
+            Some(digest) => digest.clone(),
+            None => {
+                let image = version.spec.image.as_deref().unwrap_or_default();
+                let reference = oci::reference(image, &self.options.registries)?;
+                let component = oci::pull(&reference, self.options.limits.interpreted_bytes_max).await?;
+                let desk = self.clone();
+                blocking(move || desk.accept(&component)).await?
+            }
+        };
+        if version.tried && self.images.has(&digest) {
+            return Ok((digest, version.note.clone()));
+        }
+        let permit = Arc::clone(&self.trials).acquire_owned().await;
+        let permit = permit.map_err(|e| Error::Internal(e.to_string()))?;
+        let (desk, kept) = (self.clone(), digest.clone());
+        // A type that it waits for, where one is named in full.
+        let event_type = version.spec.types.iter().find(|name| !name.ends_with('*')).cloned();
+        let setup = Setup { event_type, settings: version.spec.env.clone() };
+        let trial = blocking(move || {
+            let _permit = permit;
+            let started = std::time::Instant::now();
+            let component = desk.images.read(&kept)?;
+            let trial = er_consumer::trial(&component, &setup, &desk.options.limits);
+            histogram!("er_control_check_seconds").record(started.elapsed().as_secs_f64());
+            Ok(trial?)
+        })
+        .await?;
+        Ok((digest, trial.sample.map(|said| format!("in its trial it did not handle a sample event: {said}"))))
+    }
+
+    // --- deploying ---
+
+    async fn deploy(&self, record: &Record, version: &Version) -> Result<(), Later> {
+        let number = version.version;
+        let outcome = self.bring(record, version).await;
+        let (state, message) = match &outcome {
+            Ok(()) => {
+                let mut message = format!("version {number} runs");
+                if let Some(note) = &version.note {
+                    message.push_str(&format!("; {note}"));
+                }
+                (State::Running, message)
+            }
+            Err(error) => match refusal(error) {
+                Some(reason) => (State::Refused, format!("version {number} is refused: {reason}")),
+                None => match error.downcast_ref::<Error>() {
+                    Some(Error::Away(reason)) => return Err(Later(Error::Away(reason.clone()))),
+                    _ => (State::Failed, format!("version {number} could not be deployed: {error:#}")),
+                },
+            },
+        };
+        let outcome = outcome.is_ok();
+        counter!("er_control_deployments_total", "outcome" => if outcome { "done" } else { "failed" }).increment(1);
+        let mut message = message;
+        if !outcome {
+            if let Some(before) =
+                record.deployed.filter(|before| *before != number).and_then(|before| record.of(before))
+            {
+                message.push_str(&match self.bring(record, before).await {
+                    Ok(()) => format!("; version {} runs again", before.version),
+                    Err(error) => format!("; and version {} did not come back: {error:#}", before.version),
+                });
+            }
+        }
+        self.change(record, |record| {
+            if outcome {
+                record.deployed = Some(number);
+            }
+            record.settle(number, state, message.clone());
+        })
+        .await
+    }
+
+    /// Deploys a version in place of whichever runs. What does run is given nothing meanwhile, and what it was at is
+    /// finished before: no call is cut off, so that none is made twice.
+    async fn bring(&self, record: &Record, version: &Version) -> anyhow::Result<()> {
+        let (tenant, name) = (record.tenant.as_str(), record.name.as_str());
+        let app = names::app(tenant, name);
+        let digest = version.digest.as_deref().unwrap_or_default();
+        if !self.images.has(digest) {
+            anyhow::bail!("its component is not kept any more: upload it again");
+        }
+        let manifest = manifest::of(tenant, name, version, &self.images.path(digest))?;
+        let _permit = self.deployments.acquire().await?;
+        let apps = self.apps().await?;
+        let running = apps.deployed(&app).await.map_err(|e| Error::Away(format!("wadm: {e:#}")))?;
+        if running.is_some_and(|running| running != manifest::version_of(version)) {
+            self.note_progress(&app, Some("waiting for the last call to end"));
+            let reason = format!("version {} is being deployed", version.version);
+            let revision = self.store.hold(tenant, name, &reason).await?;
+            if !self.store.seen(tenant, name, revision, self.options.seen_within).await? {
+                let waited_s = self.options.seen_within.as_secs();
+                warn!(app, waited_s, "jetstream did not say that it stopped delivering; it may be away");
+            }
+        }
+        let deadline = self.options.deploy_within;
+        let deployed = apps.deploy(&manifest, deadline, |progress| self.note_progress(&app, Some(progress))).await;
+        self.note_progress(&app, None);
+        if deployed.is_ok() {
+            // What is not needed any more; what stays is only clutter.
+            if let Err(error) = apps.prune(&app, &manifest::version_of(version)).await {
+                warn!(app, error = format!("{error:#}"), "old versions stay in wadm");
+            }
+            self.store.release(tenant, name).await?;
+            info!(app, version = version.version, "deployed");
+        }
+        deployed
+    }
+
+    // --- deleting ---
+
+    async fn remove(&self, record: &Record) -> Result<(), Later> {
+        let app = names::app(&record.tenant, &record.name);
+        let removed = self.apps().await?.remove(&app, self.options.deploy_within).await;
+        removed.map_err(|e| Error::Away(format!("{app} can't be taken down: {e:#}")))?;
+        self.store.forget(&record.tenant, &record.name).await?;
+        info!(app, "taken down and forgotten");
+        Ok(())
+    }
+
+    async fn change(&self, record: &Record, change: impl Fn(&mut Record)) -> Result<(), Later> {
+        let gone = || Error::NotFound("the record is gone".into());
+        self.store
+            .change(&record.tenant, &record.name, |record| {
+                let mut record = record.ok_or_else(gone)?;
+                change(&mut record);
+                Ok(record)
+            })
+            .await?;
+        Ok(())
+    }
+}

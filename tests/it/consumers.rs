@@ -1,0 +1,213 @@
+//! Tenants' consumers through the API: put in, updated and rolled back under load, looked at, taken out; and what is refused.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{bail, ensure, Context as _};
+use er_deploy::client::{Answer, Client};
+use er_testkit::load::Shape;
+use er_testkit::platform::{need, root};
+use er_testkit::{until, Load, Oracle, Part, Tenant};
+use reqwest::Method;
+use serde_json::{json, Value};
+
+use crate::support::{alone, now, send, shared, stored, JSON};
+
+const WASM: &str = "application/wasm";
+/// Its trial, its deployment, and what others do meanwhile.
+const RUNS_WITHIN: Duration = Duration::from_secs(180);
+const GONE_WITHIN: Duration = Duration::from_secs(90);
+const HANDLED_WITHIN: Duration = Duration::from_secs(60);
+const SETTLED_WITHIN: Duration = Duration::from_secs(120);
+const RECORDER: &str = "er_test_recorder.wasm";
+
+/// As curl does it.
+async fn put(tenant: &Tenant, path: &str, content_type: &str, body: Vec<u8>) -> anyhow::Result<Answer> {
+    let url = format!("{}/api/v1/consumers/{path}", tenant.client.api);
+    let request = tenant.client.raw(Method::PUT, &url).bearer_auth(tenant.client.key());
+    Client::answer(request.header("content-type", content_type).body(body)).await
+}
+
+fn built(name: &str) -> anyhow::Result<Vec<u8>> {
+    let file = root().join("build").join(name);
+    need(&file, "scripts/build-components")?;
+    Ok(std::fs::read(file)?)
+}
+
+async fn upload(tenant: &Tenant, path: &str, component: &str) -> anyhow::Result<u64> {
+    let answer = put(tenant, path, WASM, built(component)?).await?;
+    ensure!(answer.status.is_success(), "{} {}", answer.status, answer.body);
+    answer.json()["version"].as_u64().with_context(|| answer.body.clone())
+}
+
+async fn show(tenant: &Tenant, name: &str) -> anyhow::Result<Value> {
+    let answer = tenant.client.get(&format!("/api/v1/consumers/{name}")).await?;
+    ensure!(answer.status == 200, "{} {}", answer.status, answer.body);
+    Ok(answer.json())
+}
+
+/// Waits until a version runs, or is paused, and fails as soon as it never will.
+async fn runs(tenant: &Tenant, name: &str, version: u64) -> anyhow::Result<Value> {
+    let record = settled(tenant, name).await?;
+    ensure!(record["deployed"] == version && record["version"] == version, "{record}");
+    ensure!(["running", "paused"].contains(&record["state"].as_str().unwrap_or_default()), "{record}");
+    Ok(record)
+}
+
+async fn settled(tenant: &Tenant, name: &str) -> anyhow::Result<Value> {
+    until("a consumer that is settled", RUNS_WITHIN, || async {
+        let record = show(tenant, name).await?;
+        let state = record["state"].as_str().context("no state")?;
+        if ["checking", "deploying"].contains(&state) {
+            bail!("{record}");
+        }
+        Ok(Some(record))
+    })
+    .await
+}
+
+fn id(tenant: &Tenant, name: &str) -> String {
+    [&format!("{}-{name}", tenant.id), name].map(|part| part.replace('-', "_")).join("-")
+}
+
+async fn handled(tenant: &Tenant, name: &str, event: &str) -> anyhow::Result<()> {
+    let (oracle, since) = (Oracle::new(tenant.clone()), now());
+    send(tenant, "/s", event, "t", "1").await?;
+    stored(tenant, "/s", event).await?;
+    until("an event with the consumer", HANDLED_WITHIN, || async {
+        Ok(oracle.was_handled(&id(tenant, name), &since, "/s", event).await?.then_some(()))
+    })
+    .await
+}
+
+#[test]
+fn an_update_and_a_roll_back_under_load_lose_and_double_nothing() -> anyhow::Result<()> {
+    alone(|platform| async move {
+        let tenant = platform.tenant("updated").await?;
+        let version = upload(&tenant, "recorder?deliver=all&env.GREETING=hello", RECORDER).await?;
+        ensure!(version == 1, "{version}");
+        let record = runs(&tenant, "recorder", 1).await?;
+        ensure!(record["spec"]["env"]["GREETING"] == "hello", "{record}");
+        ensure!(record["lattice"]["status"] == "deployed", "{record}");
+
+        let oracle = Arc::new(Oracle::new(tenant.clone()));
+        let shape = Shape { seed: 5, events_per_s: 200, ..Shape::default() };
+        let load = Load::start(&tenant.client, &oracle, &shape);
+        load.advance(200, HANDLED_WITHIN).await?;
+
+        upload(&tenant, "recorder?deliver=all&batch_events_max=16", RECORDER).await?;
+        runs(&tenant, "recorder", 2).await?;
+        load.advance(200, HANDLED_WITHIN).await?;
+
+        let back = json!({ "version": 1 });
+        let answer = tenant.client.call(Method::POST, "/api/v1/consumers/recorder:rollback", Some(&back)).await?;
+        ensure!(answer.status.is_success(), "{} {}", answer.status, answer.body);
+        let record = runs(&tenant, "recorder", 3).await?;
+        ensure!(record["spec"]["env"]["GREETING"] == "hello", "{record}");
+        load.advance(200, HANDLED_WITHIN).await?;
+
+        let stats = load.stop(HANDLED_WITHIN).await?;
+        let (store, consumer) = oracle.settled(&id(&tenant, "recorder"), SETTLED_WITHIN).await?;
+        eprintln!("load: {stats}\nstore: {store}\nconsumer: {consumer}");
+        ensure!(store.is_clean() && consumer.is_clean(), "store: {store}; consumer: {consumer}");
+        ensure!(consumer.repeated == 0, "handed over twice: {consumer}");
+
+        gone(&tenant, "recorder").await
+    })
+}
+
+async fn gone(tenant: &Tenant, name: &str) -> anyhow::Result<()> {
+    let path = format!("/api/v1/consumers/{name}");
+    let answer = tenant.client.call(Method::DELETE, &path, None).await?;
+    ensure!(answer.status.is_success(), "{} {}", answer.status, answer.body);
+    until("a consumer that is gone", GONE_WITHIN, || async {
+        let answer = tenant.client.get(&path).await?;
+        ensure!(answer.status == 404, "{} {}", answer.status, answer.body);
+        Ok(Some(()))
+    })
+    .await
+}
+
+#[test]
+fn an_owners_pause_outlasts_an_update() -> anyhow::Result<()> {
+    shared(|platform| async move {
+        let tenant = platform.tenant("held").await?;
+        upload(&tenant, "recorder?deliver=all", RECORDER).await?;
+        runs(&tenant, "recorder", 1).await?;
+        handled(&tenant, "recorder", "before").await?;
+        let answer = tenant.client.call(Method::POST, "/api/v1/consumers/recorder:pause", None).await?;
+        ensure!(answer.status.is_success(), "{} {}", answer.status, answer.body);
+
+        // Only settings: the component is the one that is there.
+        let settings = json!({ "deliver": "all", "attempts_max": 3 }).to_string();
+        let answer = put(&tenant, "recorder", JSON, settings.into_bytes()).await?;
+        ensure!(answer.status.is_success(), "{} {}", answer.status, answer.body);
+        let record = runs(&tenant, "recorder", 2).await?;
+        ensure!(record["state"] == "paused" && record["pause"]["by"] == "owner", "{record}");
+        ensure!(record["versions"][0]["digest"] == record["versions"][1]["digest"], "{record}");
+
+        let answer = tenant.client.call(Method::POST, "/api/v1/consumers/recorder:resume", None).await?;
+        ensure!(answer.status.is_success(), "{} {}", answer.status, answer.body);
+        handled(&tenant, "recorder", "after").await?;
+        gone(&tenant, "recorder").await
+    })
+}
+
+#[test]
+fn what_cannot_be_a_consumer_is_refused_with_the_mend() -> anyhow::Result<()> {
+    shared(|platform| async move {
+        let tenant = platform.tenant("refused").await?;
+        let module = b"\0asm\x01\0\0\0".to_vec();
+        for (path, content_type, body, said) in [
+            ("a", WASM, b"not WebAssembly".to_vec(), "not WebAssembly"),
+            ("a", WASM, module, "core module"),
+            // A part of the platform's own, which imports what tenants' code may not.
+            ("a", WASM, built("er_engine.wasm")?, "eventrunner:platform/event-store"),
+            ("a", JSON, b"{}".to_vec(), "upload a component"),
+            ("a", JSON, br#"{"image":"127.0.0.1:1/a/b:1"}"#.to_vec(), "not taken from 127.0.0.1:1"),
+            ("a?attempts_max=21", WASM, built(RECORDER)?, "attempts_max"),
+        ] {
+            let answer = put(&tenant, path, content_type, body).await?;
+            ensure!(answer.status.is_client_error(), "{path}: {} {}", answer.status, answer.body);
+            ensure!(answer.body.contains(said), "{path}: no `{said}` in {}", answer.body);
+        }
+        let answer = tenant.client.get("/api/v1/consumers").await?;
+        ensure!(answer.json()["consumers"] == json!([]), "{}", answer.body);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_consumer_hears_its_own_log_and_no_other_tenant_sees_it() -> anyhow::Result<()> {
+    shared(|platform| async move {
+        let (tenant, other) = (platform.tenant("logs").await?, platform.tenant("logs-not").await?);
+        upload(&tenant, "rust-alert?deliver=all", "er_rust_alert.wasm").await?;
+        runs(&tenant, "rust-alert", 1).await?;
+        let webhook = r#"{"repository":{"full_name":"acme/secret","html_url":"https://example.com/acme/secret"},"sender":{"login":"me"}}"#;
+        let headers = [("content-type", JSON), ("x-github-event", "public"), ("x-github-delivery", "d-1")];
+        let answer = tenant.client.post_event(&headers, webhook).await?;
+        ensure!(answer.status == 202, "{} {}", answer.status, answer.body);
+        let line = until("a line in the log", HANDLED_WITHIN, || async {
+            let answer = tenant.client.get("/api/v1/consumers/rust-alert/logs?limit=5").await?;
+            ensure!(answer.status == 200, "{} {}", answer.status, answer.body);
+            Ok(answer.json()["lines"].as_array().and_then(|lines| lines.last().cloned()))
+        })
+        .await?;
+        ensure!(line["message"].as_str().is_some_and(|said| said.contains("acme/secret")), "{line}");
+        let answer = other.client.get("/api/v1/consumers/rust-alert/logs").await?;
+        ensure!(answer.status == 404, "{} {}", answer.status, answer.body);
+        gone(&tenant, "rust-alert").await
+    })
+}
+
+#[test]
+fn what_a_killed_provider_was_at_its_successor_finishes() -> anyhow::Result<()> {
+    alone(|platform| async move {
+        let tenant = platform.tenant("resumed").await?;
+        upload(&tenant, "recorder?deliver=all", RECORDER).await?;
+        platform.kill9(Part::Control).await?;
+        runs(&tenant, "recorder", 1).await?;
+        handled(&tenant, "recorder", "after").await?;
+        gone(&tenant, "recorder").await
+    })
+}
