@@ -22,6 +22,7 @@ const BACK_WITHIN: Duration = Duration::from_secs(5);
 
 const CUT_OFF: &str = "did not answer within 1000 ms";
 const TRAPPED: &str = "trapped, or ran into a limit of its host";
+const NO_ANSWER: &str = "the answer ends or breaks where a result was expected";
 
 struct Kind {
     name: &'static str,
@@ -46,7 +47,7 @@ const KINDS: [Kind; 12] = [
     by_component("trap at start", Component::TrapAtStart, TRAPPED),
     by_component("forbidden import", Component::ForbiddenImport, TRAPPED),
     by_component("invalid strings", Component::InvalidStrings, TRAPPED),
-    by_component("wrong types", Component::WrongTypes, TRAPPED),
+    by_component("wrong types", Component::WrongTypes, NO_ANSWER),
 ];
 
 const fn by_event(name: &'static str, event: &'static str, data: &'static str, reason: &'static str) -> Kind {

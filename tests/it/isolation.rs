@@ -14,7 +14,7 @@ use serde_json::{json, Value};
 
 use crate::support::{alone, now_us, send, stored, EVENT, JSON};
 
-const LOGGED_WITHIN: Duration = Duration::from_secs(10);
+const LOGGED_WITHIN: Duration = Duration::from_secs(5);
 const EXPIRED_WITHIN: Duration = Duration::from_secs(15);
 
 /// What is asked of a surface, in the victim's name.
