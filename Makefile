@@ -9,7 +9,8 @@ setup: ## Bring in what this machine lacks (into ~/.cache/eventrunner, nothing s
 	@scripts/setup
 
 build: ## Build the components, the providers, the lattice and the er command line
-	@scripts/setup rust nats wasm
+	@scripts/setup rust nats opa wasm
+	@scripts/build-policies
 	@scripts/build-components
 	@scripts/build-providers
 

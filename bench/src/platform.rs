@@ -50,6 +50,7 @@ struct Ports {
     ingest_metrics: u16,
     jetstream_metrics: u16,
     store_metrics: u16,
+    opa_metrics: u16,
 }
 
 pub struct Platform {
@@ -98,6 +99,7 @@ impl Ports {
             ingest_metrics: port()?,
             jetstream_metrics: port()?,
             store_metrics: port()?,
+            opa_metrics: port()?,
         })
     }
 
@@ -110,6 +112,7 @@ impl Ports {
             set("jetstream", "metrics_addr", addr(self.jetstream_metrics)),
             set("store", "data_dir", data.display().to_string()),
             set("store", "metrics_addr", addr(self.store_metrics)),
+            set("opa", "metrics_addr", addr(self.opa_metrics)),
             set("api-address", "address", addr(self.api)),
         ]
     }

@@ -10,7 +10,9 @@ use crate::http::{Answer, Request, Response, TEXT};
 use crate::query::Query;
 use crate::router::{Route, INDEX};
 use crate::tail::Tail;
-use crate::{billing, dead_letters, events, health, keys, rules, story, tenants, trial};
+use crate::{
+    billing, consumers, dead_letters, events, health, keys, permission, policies, replays, rules, story, tenants, trial,
+};
 
 pub fn handle(backend: &dyn Backend, request: &Request<'_>) -> Answer {
     let Some(route) = Route::find(request.path) else {
@@ -35,7 +37,7 @@ fn answer(backend: &dyn Backend, request: &Request<'_>, route: &Route) -> Result
         _ => {}
     }
     let caller = authenticate(backend, request)?;
-    let done = caller.need(action(route, request.method)).and_then(|()| match route {
+    let done = let_in(backend, request, route, &caller).and_then(|()| match route {
         Route::Tail => stream(backend, request, &caller),
         _ => respond(backend, request, route, &caller).map(Answer::Whole),
     });
@@ -47,13 +49,28 @@ fn answer(backend: &dyn Backend, request: &Request<'_>, route: &Route) -> Result
     done
 }
 
+/// First by the role and the tenant, in words that tell nothing of other tenants; then by the policy.
+fn let_in(backend: &dyn Backend, request: &Request<'_>, route: &Route, caller: &Principal) -> Result<(), Problem> {
+    let action = action(route, request.method);
+    caller.need(action)?;
+    if let Some(tenant) = permission::named(route, request.query) {
+        caller.inside(&tenant)?;
+    }
+    permission::ask(backend, caller, action, route, request)
+}
+
 fn action(route: &Route, method: &str) -> Action {
     match route {
         Route::Tenants | Route::Tenant(_) => Action::Tenants,
         Route::Keys(_) | Route::Key(..) => Action::Keys,
         Route::InvoiceIssue(..) | Route::InvoiceVoid(..) => Action::Tenants,
         Route::Subscription(_) | Route::Plan(_) if method == "PUT" => Action::Tenants,
-        Route::RulesRollback => Action::Write,
+        Route::Policies | Route::PolicyVersions | Route::PolicyData | Route::PolicyBundle => Action::Tenants,
+        Route::PolicyActivate => Action::Tenants,
+        Route::RulesRollback | Route::Redrive | Route::Discard => Action::Write,
+        Route::ConsumerRollback(_) | Route::ConsumerHold(..) => Action::Write,
+        Route::Consumers | Route::Replays if method == "POST" => Action::Write,
+        Route::Consumer(_) if matches!(method, "PUT" | "DELETE") => Action::Write,
         Route::Rule(_) if matches!(method, "PUT" | "DELETE") => Action::Write,
         _ => Action::Read,
     }
@@ -81,7 +98,30 @@ fn respond(
         (Route::RulesRollback, _) => rules::roll_back(backend, &own(request, caller)?, caller, request),
         (Route::RulesTest, _) => trial::run(backend, &own(request, caller)?, request),
         (Route::DeadLetters, _) => dead_letters::list(backend, caller, request.query),
-        (Route::Tenants, "POST") => tenants::create(backend, request),
+        (Route::DeadLetter(seq), _) => dead_letters::show(backend, &own(request, caller)?, seq),
+        (Route::Redrive, _) => dead_letters::redrive(backend, &own(request, caller)?, caller, request),
+        (Route::Discard, _) => dead_letters::discard(backend, &own(request, caller)?, caller, request),
+        (Route::Replays, "POST") => replays::begin(backend, &own(request, caller)?, caller, request),
+        (Route::Replays, _) => replays::list(backend, &own(request, caller)?),
+        (Route::Replay(id), _) => replays::show(backend, &own(request, caller)?, id),
+        (Route::Consumers, "POST") => consumers::put(backend, caller, None, request),
+        (Route::Consumers, _) => consumers::list(backend, &own(request, caller)?),
+        (Route::Consumer(name), "PUT") => consumers::put(backend, caller, Some(name), request),
+        (Route::Consumer(name), "DELETE") => consumers::delete(backend, &own(request, caller)?, name, caller),
+        (Route::Consumer(name), _) => consumers::show(backend, &own(request, caller)?, name),
+        (Route::ConsumerLogs(name), _) => consumers::logs(backend, caller, name, request.query),
+        (Route::ConsumerRollback(name), _) => {
+            consumers::roll_back(backend, &own(request, caller)?, name, caller, request)
+        }
+        (Route::ConsumerHold(name, paused), _) => {
+            consumers::hold(backend, &own(request, caller)?, name, *paused, caller, request)
+        }
+        (Route::Policies, _) => policies::state(backend),
+        (Route::PolicyVersions, _) => policies::versions(backend),
+        (Route::PolicyData, _) => policies::put_data(backend, caller, request),
+        (Route::PolicyBundle, _) => policies::put_bundle(backend, caller, request),
+        (Route::PolicyActivate, _) => policies::activate(backend, caller, request),
+        (Route::Tenants, "POST") => tenants::create(backend, caller, request),
         (Route::Tenants, _) => tenants::list(backend, request.query),
         (Route::Usage(tenant), _) => billing::usage(backend, inside(caller, tenant)?, request),
         (Route::Invoices(tenant), _) => billing::invoices(backend, inside(caller, tenant)?),

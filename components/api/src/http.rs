@@ -24,7 +24,13 @@ pub enum BodyError {
 pub trait Body {
     /// The whole body, if it has at most `max` bytes.
     fn read(&self, max: usize) -> Result<Vec<u8>, BodyError>;
+    /// The body in pieces of `size` bytes, the last one shorter, each given to `take` and then forgotten; it ends where
+    /// `take` fails.
+    fn pieces(&self, size: usize, take: Take<'_>) -> Result<Result<(), Problem>, BodyError>;
 }
+
+/// What takes a piece of a body.
+pub type Take<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), Problem>;
 
 pub struct Request<'a> {
     pub method: &'a str,
@@ -70,15 +76,19 @@ impl Request<'_> {
         self.text()
     }
 
+    /// The body in pieces, for what would be too large as a whole.
+    pub fn pieces(&self, size: usize, take: Take<'_>) -> Result<(), Problem> {
+        self.body.pieces(size, take).map_err(broken)?
+    }
+
+    /// The whole body.
+    pub fn bytes(&self) -> Result<Vec<u8>, Problem> {
+        self.body.read(BODY_BYTES_MAX).map_err(broken)
+    }
+
     /// The body as text.
     pub fn text(&self) -> Result<String, Problem> {
-        let body = self.body.read(BODY_BYTES_MAX).map_err(|cause| match cause {
-            BodyError::TooLarge => {
-                Problem::new(Kind::TooLarge, format!("the body has more than {BODY_BYTES_MAX} bytes"))
-            }
-            BodyError::Broken => Problem::new(Kind::InvalidJson, "the body ended before it was whole"),
-        })?;
-        String::from_utf8(body).map_err(|cause| {
+        String::from_utf8(self.bytes()?).map_err(|cause| {
             Problem::new(
                 Kind::InvalidUtf8,
                 format!("the body is not UTF-8 from byte {}", cause.utf8_error().valid_up_to()),
@@ -103,6 +113,13 @@ impl Request<'_> {
             _ => format!("the content type is {given}"),
         };
         Err(Problem::new(Kind::UnknownContentType, detail).mend("Send JSON with Content-Type: application/json."))
+    }
+}
+
+fn broken(cause: BodyError) -> Problem {
+    match cause {
+        BodyError::TooLarge => Problem::new(Kind::TooLarge, format!("the body has more than {BODY_BYTES_MAX} bytes")),
+        BodyError::Broken => Problem::new(Kind::InvalidJson, "the body ended before it was whole"),
     }
 }
 

@@ -2,8 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::backend::{Backend, Document, EventPage, Fault, Filter, Format, Item, TailPage, UsageAsked};
-use crate::bindings::eventrunner::platform::{accounts, event_store, kv, tail};
+use crate::backend::{
+    Backend, Decision, Document, EventPage, Fault, Filter, Format, Item, Letters, TailPage, UsageAsked, Window,
+};
+use crate::bindings::eventrunner::platform::{
+    accounts, consumers, event_store, kv, policies, policy, redelivery, tail,
+};
 
 pub struct Linked;
 
@@ -42,6 +46,93 @@ impl Backend for Linked {
 
     fn dead_letters(&self, tenant: &str, after: u64, limit: u32) -> Result<String, Fault> {
         tail::dead_letters(tenant, after, limit)
+    }
+
+    fn dead_letter(&self, tenant: &str, seq: u64) -> Result<Option<String>, Fault> {
+        redelivery::show(tenant, seq)
+    }
+
+    fn select_letters(&self, tenant: &str, letters: &Letters) -> Result<String, Fault> {
+        redelivery::select(tenant, letters)
+    }
+
+    fn redrive(&self, tenant: &str, seqs: &[u64]) -> Result<String, Fault> {
+        redelivery::redrive(tenant, seqs)
+    }
+
+    fn discard(&self, tenant: &str, seqs: &[u64]) -> Result<String, Fault> {
+        redelivery::discard(tenant, seqs)
+    }
+
+    fn replay(&self, tenant: &str, window: &Window, by: &str) -> Result<String, Fault> {
+        redelivery::replay(tenant, window, by)
+    }
+
+    fn replays(&self, tenant: &str) -> Result<String, Fault> {
+        redelivery::replays(tenant)
+    }
+
+    fn decide(&self, question: &str) -> Result<Decision, Fault> {
+        policy::decide(question)
+    }
+
+    fn policy_state(&self) -> Result<String, Fault> {
+        policies::state()
+    }
+
+    fn policy_versions(&self) -> Result<String, Fault> {
+        policies::versions()
+    }
+
+    fn publish_policy_bundle(&self, bundle: &str) -> Result<String, Fault> {
+        policies::publish_bundle(bundle)
+    }
+
+    fn publish_policy_data(&self, data: &str) -> Result<String, Fault> {
+        policies::publish_data(data)
+    }
+
+    fn activate_policy(&self, bundle: &str, data: Option<&str>, by: &str) -> Result<String, Fault> {
+        policies::activate(bundle, data, by)
+    }
+
+    fn consumers(&self, tenant: &str) -> Result<String, Fault> {
+        consumers::all(tenant)
+    }
+
+    fn consumer(&self, tenant: &str, name: &str) -> Result<String, Fault> {
+        consumers::show(tenant, name)
+    }
+
+    fn begin_upload(&self, tenant: &str, bytes: u64) -> Result<String, Fault> {
+        consumers::begin(tenant, bytes)
+    }
+
+    fn upload_piece(&self, tenant: &str, upload: &str, offset: u64, bytes: &[u8]) -> Result<(), Fault> {
+        consumers::piece(tenant, upload, offset, bytes)
+    }
+
+    fn put_consumer(
+        &self,
+        tenant: &str,
+        name: &str,
+        upload: Option<&str>,
+        spec: &str,
+        by: &str,
+    ) -> Result<String, Fault> {
+        consumers::put(tenant, name, upload, spec, by)
+    }
+
+    fn roll_back_consumer(&self, tenant: &str, name: &str, version: u32, by: &str) -> Result<String, Fault> {
+        consumers::roll_back(tenant, name, version, by)
+    }
+
+    fn delete_consumer(&self, tenant: &str, name: &str, by: &str) -> Result<String, Fault> {
+        consumers::delete(tenant, name, by)
+    }
+
+    fn consumer_logs(&self, tenant: &str, name: &str, limit: u32) -> Result<String, Fault> {
+        consumers::logs(tenant, name, limit)
     }
 
     fn usage(&self, tenant: &str, asked: &UsageAsked, format: Format) -> Result<Document, Fault> {
@@ -96,6 +187,10 @@ impl Backend for Linked {
     fn now_us(&self) -> i64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    }
+
+    fn wait(&self, ms: u32) {
+        wasi::clocks::monotonic_clock::subscribe_duration(u64::from(ms) * 1_000_000).block();
     }
 
     fn random(&self) -> [u8; 32] {

@@ -15,8 +15,22 @@ pub struct Query(Vec<(String, String)>);
 impl Query {
     /// A misspelt filter must not answer with everything, so unknown names are an error.
     pub fn parse(text: &str, known: &[&str]) -> Result<Self, Problem> {
+        Query::parse_with(text, known, "").map(|(query, _)| query)
+    }
+
+    /// As [`Query::parse`], with those beside whose name begins with `prefix` (not empty), without it.
+    pub fn parse_with(text: &str, known: &[&str], prefix: &str) -> Result<(Self, Vec<(String, String)>), Problem> {
         let mut pairs: Vec<(String, String)> = Vec::new();
+        let mut named: Vec<(String, String)> = Vec::new();
         for (name, value) in form_urlencoded::parse(text.as_bytes()) {
+            let rest = name.strip_prefix(prefix).filter(|rest| !prefix.is_empty() && !rest.is_empty());
+            if let Some(rest) = rest {
+                if named.iter().any(|(other, _)| other == rest) {
+                    return Err(invalid(&name, "is given twice"));
+                }
+                named.push((rest.to_owned(), value.into_owned()));
+                continue;
+            }
             if !known.contains(&&*name) {
                 let mend = match known {
                     [] => "Leave it out: this route takes none.".to_owned(),
@@ -29,7 +43,7 @@ impl Query {
             }
             pairs.push((name.into_owned(), value.into_owned()));
         }
-        Ok(Query(pairs))
+        Ok((Query(pairs), named))
     }
 
     /// None when absent or empty.

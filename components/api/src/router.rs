@@ -22,6 +22,22 @@ pub enum Route {
         id: String,
     },
     DeadLetters,
+    DeadLetter(String),
+    Redrive,
+    Discard,
+    Replays,
+    Replay(String),
+    Consumers,
+    Consumer(String),
+    ConsumerLogs(String),
+    ConsumerRollback(String),
+    /// Held, or let go.
+    ConsumerHold(String, bool),
+    Policies,
+    PolicyVersions,
+    PolicyData,
+    PolicyBundle,
+    PolicyActivate,
     Tail,
     Rules,
     Rule(String),
@@ -51,6 +67,19 @@ GET    /api/v1/events/{source}/{id}        one event; both percent-encoded, or ?
 GET    /api/v1/events/{source}/{id}/story  what became of it: rules, tags, end
 GET    /api/v1/tail                        ?types=a,b*&after=  server-sent events as they come
 GET    /api/v1/dead-letters                ?after=&limit=
+GET    /api/v1/dead-letters/{seq}          one, with reason and attempts
+POST   /api/v1/dead-letters:redrive        {\"seqs\"} or {\"consumer\",\"stage\",\"reason\",\"limit\"} or {\"all\":true}  (admin)
+POST   /api/v1/dead-letters:discard        the same                          (admin)
+GET    /api/v1/replays                     /replays/{id} is one
+POST   /api/v1/replays                     {\"consumer\",\"from\",\"to\"?,\"types\"?,\"events_per_s\"?}  (admin)
+GET    /api/v1/consumers                   /consumers/{name} is one, with its state and versions
+PUT    /api/v1/consumers/{name}            a component as application/wasm, or settings as JSON  (admin)
+       ?types=a,b*&routes=&batch_events_max=&attempts_max=&backoff_ms=&timeout_ms=&deliver=all|new&env.KEY=VALUE
+POST   /api/v1/consumers?name=             the same                          (admin)
+DELETE /api/v1/consumers/{name}                                              (admin)
+GET    /api/v1/consumers/{name}/logs       ?limit=
+POST   /api/v1/consumers/{name}:rollback   {\"version\"}                       (admin)
+POST   /api/v1/consumers/{name}:pause      {\"reason\"?}; :resume              (admin)
 GET    /api/v1/rules                       the version that counts, and its texts
 GET    /api/v1/rules/{name}                ?version=  one text
 PUT    /api/v1/rules/{name}                GRL, or JSON rules as application/json   (admin)
@@ -73,6 +102,9 @@ POST   /api/v1/tenants                     {\"id\",\"name\"?,\"quota\"?}        
 GET    /api/v1/tenants/{id}                                                  (operator)
 PATCH  /api/v1/tenants/{id}                {\"name\",\"suspended\",\"quota\"}      (operator)
 DELETE /api/v1/tenants/{id}                suspends it, deletes its keys     (operator)
+GET    /api/v1/policies                    what decides; /policies/versions      (operator)
+PUT    /api/v1/policies/data               JSON; /policies/bundle: a tar.gz      (operator)
+POST   /api/v1/policies:activate           {\"bundle\",\"data\"?}               (operator)
 PUT    /api/v1/tenants/{id}/plan           {\"plan\": name or plan,\"effective_from\"?} (operator)
 PUT    /api/v1/plans/{name}                docs/billing.md has what a plan says  (operator)
 POST   /api/v1/invoice/{tenant}/{id}/void  takes it back whole                   (operator)
@@ -125,6 +157,28 @@ impl Route {
                 Some(Route::Story { source, id })
             }
             ("dead-letters", None, ..) => Some(Route::DeadLetters),
+            ("dead-letters", Some(seq), None, ..) => Some(Route::DeadLetter(seq)),
+            ("dead-letters:redrive", None, ..) => Some(Route::Redrive),
+            ("dead-letters:discard", None, ..) => Some(Route::Discard),
+            ("replays", None, ..) => Some(Route::Replays),
+            ("replays", Some(id), None, ..) => Some(Route::Replay(id)),
+            ("consumers", None, ..) => Some(Route::Consumers),
+            ("consumers", Some(name), None, ..) => match name.rsplit_once(':') {
+                None => Some(Route::Consumer(name)),
+                Some((name, "rollback")) => Some(Route::ConsumerRollback(name.to_owned())),
+                Some((name, "pause")) => Some(Route::ConsumerHold(name.to_owned(), true)),
+                Some((name, "resume")) => Some(Route::ConsumerHold(name.to_owned(), false)),
+                Some(_) => None,
+            },
+            ("consumers", Some(name), Some(logs), None, _) if logs == "logs" => Some(Route::ConsumerLogs(name)),
+            ("policies", None, ..) => Some(Route::Policies),
+            ("policies", Some(what), None, ..) => match what.as_str() {
+                "versions" => Some(Route::PolicyVersions),
+                "data" => Some(Route::PolicyData),
+                "bundle" => Some(Route::PolicyBundle),
+                _ => None,
+            },
+            ("policies:activate", None, ..) => Some(Route::PolicyActivate),
             ("tail", None, ..) => Some(Route::Tail),
             ("rules", None, ..) => Some(Route::Rules),
             ("rules", Some(name), None, ..) => Some(Route::Rule(name)),
@@ -138,15 +192,28 @@ impl Route {
     /// The methods allowed, as the `Allow` header has them.
     pub fn allow(&self) -> &'static str {
         match self {
-            Route::Tenants | Route::Keys(_) => "GET, HEAD, POST, OPTIONS",
+            Route::Tenants | Route::Keys(_) | Route::Replays | Route::Consumers => "GET, HEAD, POST, OPTIONS",
             Route::Tenant(_) => "GET, HEAD, PATCH, DELETE, OPTIONS",
             Route::Key(..) => "DELETE, OPTIONS",
-            Route::Rule(_) => "GET, HEAD, PUT, DELETE, OPTIONS",
+            Route::Rule(_) | Route::Consumer(_) => "GET, HEAD, PUT, DELETE, OPTIONS",
             Route::RulesRollback | Route::RulesTest | Route::InvoiceIssue(..) | Route::InvoiceVoid(..) => {
                 "POST, OPTIONS"
             }
+            Route::Redrive | Route::Discard | Route::ConsumerRollback(_) | Route::ConsumerHold(..) => "POST, OPTIONS",
+            Route::PolicyActivate => "POST, OPTIONS",
+            Route::PolicyData | Route::PolicyBundle => "PUT, OPTIONS",
             Route::Subscription(_) | Route::Plan(_) => "GET, HEAD, PUT, OPTIONS",
             _ => "GET, HEAD, OPTIONS",
+        }
+    }
+
+    /// The tenant that the path names.
+    pub fn tenant(&self) -> Option<&str> {
+        match self {
+            Route::Tenant(id) | Route::Keys(Some(id)) | Route::Key(Some(id), _) | Route::Subscription(id) => Some(id),
+            Route::Usage(id) | Route::Invoices(id) | Route::Invoice(id, _) | Route::InvoiceProof(id, _) => Some(id),
+            Route::InvoiceIssue(id, _) | Route::InvoiceVoid(id, _) => Some(id),
+            _ => None,
         }
     }
 
@@ -194,6 +261,22 @@ mod tests {
             ("/api/v1/rules:versions", Route::RulesVersions),
             ("/api/v1/rules:rollback", Route::RulesRollback),
             ("/api/v1/rules:test", Route::RulesTest),
+            ("/api/v1/dead-letters/7", Route::DeadLetter("7".into())),
+            ("/api/v1/dead-letters:redrive", Route::Redrive),
+            ("/api/v1/dead-letters:discard", Route::Discard),
+            ("/api/v1/replays", Route::Replays),
+            ("/api/v1/replays/1", Route::Replay("1".into())),
+            ("/api/v1/consumers", Route::Consumers),
+            ("/api/v1/consumers/alert", Route::Consumer("alert".into())),
+            ("/api/v1/consumers/alert/logs", Route::ConsumerLogs("alert".into())),
+            ("/api/v1/consumers/alert:rollback", Route::ConsumerRollback("alert".into())),
+            ("/api/v1/consumers/alert:pause", Route::ConsumerHold("alert".into(), true)),
+            ("/api/v1/consumers/alert%3Aresume", Route::ConsumerHold("alert".into(), false)),
+            ("/api/v1/policies", Route::Policies),
+            ("/api/v1/policies/versions", Route::PolicyVersions),
+            ("/api/v1/policies/data", Route::PolicyData),
+            ("/api/v1/policies/bundle", Route::PolicyBundle),
+            ("/api/v1/policies:activate", Route::PolicyActivate),
         ] {
             assert_eq!(Route::find(path), Some(route), "{path}");
         }
@@ -222,6 +305,10 @@ mod tests {
             "/api/v1/tenants/a/b",
             "/api/v1/tenants/a/keys/b/c",
             "/api/v1/tail/x",
+            "/api/v1/consumers/a:b",
+            "/api/v1/consumers/a/log",
+            "/api/v1/policies/x",
+            "/api/v1/replays:x",
             "/api/v1/events/%ff/1",
             "/api/v1/events//1",
             "/healthz/",

@@ -12,6 +12,9 @@ use crate::http::Response;
 /// Dead letters that are looked through for an event that is not stored.
 const LETTERS_MAX: u32 = 1_000;
 
+/// The stage of dead letters that a policy made.
+const POLICY_STAGE: &str = "policy";
+
 /// `GET /events/{source}/{id}/story`
 pub fn tell(backend: &dyn Backend, tenant: &str, source: &str, id: &str) -> Result<Response, Problem> {
     let letters = dead_letters(backend, tenant, source, id)?;
@@ -26,11 +29,14 @@ pub fn tell(backend: &dyn Backend, tenant: &str, source: &str, id: &str) -> Resu
     let list = |name: &str| -> Vec<String> {
         text(name).map(|names| names.split(',').map(str::to_owned).collect()).unwrap_or_default()
     };
-    let dropped = text(DROPPED);
-    let end = match (&dropped, letters.is_empty()) {
-        (Some(_), _) => "dropped",
-        (None, false) => "dead-letter",
-        (None, true) => "stored",
+    // A policy keeps an event from one consumer: that is no failure, and told as what it is.
+    let by_policy: Vec<&Value> = letters.iter().filter(|letter| letter["stage"] == POLICY_STAGE).collect();
+    let failed = by_policy.len() < letters.len();
+    let dropped = text(DROPPED).or_else(|| by_policy.first().map(|letter| policy_words(letter)));
+    let end = match (&dropped, failed) {
+        (_, true) => "dead-letter",
+        (Some(_), false) => "dropped",
+        (None, false) => "stored",
     };
     let ran = text(RULES).unwrap_or_default();
     let (version, fired) = ran.split_once(':').unwrap_or((&ran, ""));
@@ -53,6 +59,11 @@ pub fn tell(backend: &dyn Backend, tenant: &str, source: &str, id: &str) -> Resu
     )
 }
 
+fn policy_words(letter: &Value) -> String {
+    let text = |name: &str| letter[name].as_str().unwrap_or_default().to_owned();
+    format!("policy {} for consumer {}: {}", text("revision"), text("consumer"), text("reason"))
+}
+
 /// What was given up about the event, without the event.
 fn dead_letters(backend: &dyn Backend, tenant: &str, source: &str, id: &str) -> Result<Vec<Value>, Problem> {
     let page = backend.dead_letters(tenant, 0, LETTERS_MAX).or_problem()?;
@@ -61,7 +72,7 @@ fn dead_letters(backend: &dyn Backend, tenant: &str, source: &str, id: &str) -> 
     let items = page["items"].as_array().cloned().unwrap_or_default();
     let mine = |letter: &Value| letter["event"]["source"] == source && letter["event"]["id"] == id;
     let shown = |letter: Value| {
-        let keep = ["seq", "time", "stage", "reason", "attempts", "consumer"];
+        let keep = ["seq", "time", "stage", "reason", "attempts", "consumer", "revision"];
         keep.iter().map(|name| ((*name).to_owned(), letter[*name].clone())).collect::<serde_json::Map<_, _>>().into()
     };
     Ok(items.into_iter().filter(mine).map(shown).collect())

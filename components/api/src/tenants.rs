@@ -1,7 +1,7 @@
 //! Tenants: made, changed and shut out by operators.
 
 use er_event::{Kind, Problem};
-use er_tenant::{keys_of, Invalid, NewTenant, TenantPatch, TenantRecord, KEYS_BUCKET, TENANTS_BUCKET};
+use er_tenant::{keys_of, Invalid, NewTenant, Principal, TenantPatch, TenantRecord, KEYS_BUCKET, TENANTS_BUCKET};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -9,6 +9,7 @@ use crate::auth::has_record;
 use crate::backend::{Backend, Fault, FaultCode};
 use crate::fault::OrProblem;
 use crate::http::{Request, Response};
+use crate::permission;
 use crate::query::Query;
 
 /// As many as one scan gives.
@@ -26,7 +27,7 @@ pub fn list(backend: &dyn Backend, query: &str) -> Result<Response, Problem> {
     Response::of(200, &json!({ "tenants": tenants, "next": next }))
 }
 
-pub fn create(backend: &dyn Backend, request: &Request<'_>) -> Result<Response, Problem> {
+pub fn create(backend: &dyn Backend, caller: &Principal, request: &Request<'_>) -> Result<Response, Problem> {
     let record = request.json::<NewTenant>()?.into_record(backend.now_us()).map_err(invalid)?;
     match backend.kv_create(TENANTS_BUCKET, &record.id, &write(&record)?) {
         Err(Fault { code: FaultCode::Conflict, .. }) => {
@@ -34,6 +35,7 @@ pub fn create(backend: &dyn Backend, request: &Request<'_>) -> Result<Response, 
         }
         done => {
             done.or_problem()?;
+            permission::wait_known(backend, caller, &record.id);
             Ok(Response::of(201, &record)?.header("location", format!("/api/v1/tenants/{}", record.id)))
         }
     }

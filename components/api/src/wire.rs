@@ -2,12 +2,13 @@
 
 use std::cell::Cell;
 
+use er_event::Problem;
 use wasi::http::types::{
     Fields, IncomingBody, IncomingRequest, Method, OutgoingBody, OutgoingResponse, ResponseOutparam,
 };
 use wasi::io::streams::{OutputStream, StreamError};
 
-use crate::http::{Answer, Body, BodyError, Request, Response};
+use crate::http::{Answer, Body, BodyError, Request, Response, Take};
 use crate::linked::Linked;
 use crate::tail::{Gone, Sink, Tail};
 
@@ -82,6 +83,28 @@ impl Body for Incoming {
                 Ok(chunk) => bytes.extend(chunk),
                 Err(StreamError::Closed) => return Ok(bytes),
                 Err(StreamError::LastOperationFailed(_)) => return Err(BodyError::Broken),
+            }
+        }
+    }
+
+    fn pieces(&self, size: usize, take: Take<'_>) -> Result<Result<(), Problem>, BodyError> {
+        let body = self.0.take().ok_or(BodyError::Broken)?;
+        let stream = body.stream().map_err(|()| BodyError::Broken)?;
+        let mut piece = Vec::with_capacity(size);
+        loop {
+            let room = u64::try_from(size - piece.len()).unwrap_or(CHUNK_BYTES);
+            match stream.blocking_read(room.min(CHUNK_BYTES)) {
+                Ok(chunk) => piece.extend(chunk),
+                Err(StreamError::Closed) => {
+                    return Ok(if piece.is_empty() { Ok(()) } else { take(&piece) });
+                }
+                Err(StreamError::LastOperationFailed(_)) => return Err(BodyError::Broken),
+            }
+            if piece.len() == size {
+                if let Err(problem) = take(&piece) {
+                    return Ok(Err(problem));
+                }
+                piece.clear();
             }
         }
     }

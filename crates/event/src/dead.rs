@@ -1,6 +1,6 @@
 //! Events that could not go on, with the reason and what they were.
 //!
-//! In JSON a dead letter is `{"time","stage","reason","attempts","consumer"?,"event","original"?}`. Of an envelope around raw
+//! In JSON a dead letter is `{"time","stage","reason","attempts","consumer"?,"revision"?,"event","original"?}`. Of an envelope around raw
 //! JSON, `original` is the body as it was received, byte for byte, and `event` the envelope without it.
 
 use std::borrow::Cow;
@@ -15,7 +15,7 @@ use crate::Reject;
 /// One event that could not go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// Where: `normalize`, `store`, `deliver`, …
+    /// Where: `normalize`, `rules`, `deliver`, `policy`, …
     pub stage: String,
     /// One sentence for the tenant.
     pub reason: String,
@@ -23,6 +23,8 @@ pub struct DeadLetter {
     pub attempts: u32,
     /// Which consumer could not handle it, if it came that far.
     pub consumer: Option<String>,
+    /// Of the policy that let it go no further, if one did.
+    pub revision: Option<String>,
     /// When it was given up, microseconds since 1970 (UTC).
     pub time_us: i64,
     /// The event's JSON text, whole: what must be published to try again.
@@ -38,6 +40,8 @@ struct Wire<'a> {
     attempts: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     consumer: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<Cow<'a, str>>,
     #[serde(borrow)]
     event: &'a RawValue,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,6 +64,7 @@ impl DeadLetter {
             reason: Cow::Borrowed(&self.reason),
             attempts: self.attempts,
             consumer: self.consumer.as_deref().map(Cow::Borrowed),
+            revision: self.revision.as_deref().map(Cow::Borrowed),
             event,
             original: original.map(Cow::Borrowed),
         });
@@ -82,6 +87,7 @@ impl DeadLetter {
             reason: wire.reason.into_owned(),
             attempts: wire.attempts,
             consumer: wire.consumer.map(Cow::into_owned),
+            revision: wire.revision.map(Cow::into_owned),
             time_us: time_us(&wire.time).ok_or(Reject::Dead("`time` is no time"))?,
             event,
         })
@@ -161,6 +167,7 @@ mod tests {
             reason: "a \"reason\"\n".into(),
             attempts: 3,
             consumer: Some("mailer".into()),
+            revision: Some("b.d".into()),
             time_us: 1_700_000_000_123_456,
             event: event.into(),
         }

@@ -3,6 +3,7 @@
 
 pub mod billing;
 mod check;
+pub mod consumers;
 mod key;
 mod record;
 pub mod rules;

@@ -294,6 +294,8 @@ fn sets(options: &Options, dir: &Path, ingest: u16, api: u16, metrics: [u16; 3])
         format!("ingest-http.metrics_addr=127.0.0.1:{m1}"),
         format!("jetstream.metrics_addr=127.0.0.1:{m2}"),
         format!("api-address.address=127.0.0.1:{api}"),
+        format!("opa.metrics_addr=127.0.0.1:{}", free_ports::<1>()?[0]),
+        format!("opa.bundle={}", root().join("build/policies.tar.gz").display()),
     ];
     match &options.stores {
         None => own.extend([

@@ -22,6 +22,7 @@ pub enum Part {
     Ingest,
     Jetstream,
     Store,
+    Opa,
 }
 
 /// Where the processes of one lattice are found.
@@ -61,6 +62,7 @@ impl Part {
             Self::Ingest => Place::Executable("er_provider_ingest"),
             Self::Jetstream => Place::Executable("er_provider_jetstream"),
             Self::Store => Place::Executable("er_provider_local"),
+            Self::Opa => Place::Executable("er_provider_opa"),
         }
     }
 }

@@ -48,6 +48,11 @@ impl Delivery {
         self.header(streams::EVENTS_COUNT).and_then(|count| count.parse().ok()).unwrap_or(1)
     }
 
+    /// Which redrive or replay brought the message; empty where none did.
+    pub fn round(&self) -> &str {
+        self.header(streams::ROUND).unwrap_or_default()
+    }
+
     /// When the first event of the message came in, in microseconds; 0 where that is not known.
     pub fn received_us(&self) -> u64 {
         self.header(streams::RECEIVED_US).and_then(|text| text.parse().ok()).unwrap_or_default()

@@ -8,6 +8,7 @@ use er_provider_kit::codec::{Decoder, Encoder, Malformed};
 
 const PROCESSOR: &str = "eventrunner:platform/processor@0.1.0";
 const CONSUMER: &str = "eventrunner:platform/consumer@0.1.0";
+const POLICY: &str = "eventrunner:platform/policy@0.1.0";
 /// What is taken of a consumer's answer: a reason for each of 1,024 events.
 const ANSWER_BYTES_MAX: usize = 256 << 10;
 /// What is kept of a consumer's words: they go into the dead letter of every event of the batch.
@@ -45,6 +46,16 @@ pub struct Failure {
     pub id: String,
     pub retry_after_ms: Option<u32>,
     pub reason: String,
+}
+
+/// What a policy says to a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    pub allow: bool,
+    pub reason: String,
+    pub revision: String,
+    /// Why no policy decided.
+    pub failure: Option<String>,
 }
 
 /// Why a component's answer is none.
@@ -134,6 +145,34 @@ pub async fn close(caller: &Caller, billing: &str, settled_us: u64, deadline: Du
     } else {
         Err(refused(answer))
     }
+}
+
+/// A decision for each question, in order.
+pub async fn decide_many(
+    caller: &Caller,
+    provider: &str,
+    questions: &[String],
+    deadline: Duration,
+) -> Result<Vec<Decision>, ComponentError> {
+    let bytes: usize = questions.iter().map(|question| question.len() + 5).sum();
+    let params = Encoder::with_capacity(bytes + 5).unsigned(questions.len() as u64);
+    let params = questions.iter().fold(params, |params, question| params.string(question)).finish();
+    let answer = caller.call(provider, POLICY, "decide-many", params, deadline).await?;
+    let mut answer = Decoder::new(&answer);
+    if !answer.is_ok()? {
+        return Err(refused(answer));
+    }
+    // The count is not believed before the decisions are there.
+    let mut decisions = Vec::new();
+    for _ in 0..answer.unsigned()? {
+        decisions.push(Decision {
+            allow: answer.byte()? == 1,
+            reason: answer.string()?.to_string(),
+            revision: answer.string()?.to_string(),
+            failure: answer.optional_string()?.map(str::to_string),
+        });
+    }
+    Ok(decisions)
 }
 
 pub async fn handle(

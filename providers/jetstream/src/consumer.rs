@@ -1,25 +1,24 @@
-//! Delivery of a tenant's stream to one of its consumers: batches in order, retries beside them.
+//! Delivery of a tenant's stream to one of its consumers: batches in order, retries beside them, nothing while it is held.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_nats::jetstream::Context;
-use er_event::event::{parse_batch, split, type_matches, BatchWriter, EventRef};
-use er_event::Runs;
-use er_provider_kit::call::{CallError, Caller};
-use metrics::{counter, histogram};
+use er_provider_kit::call::Caller;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use crate::ack::Delivery;
-use crate::components::{handle, ComponentError};
-use crate::meter::{self, Called, Deliveries};
-use crate::publish::{now_us, publish_all};
+use crate::delivery::Away;
+use crate::gate::Gate;
+use crate::provider::Jetstream;
+use crate::publish::now_us;
 use crate::pull::{Prefetch, Puller};
-use crate::retry::{Policy, Unhandled, ATTEMPT, NOT_BEFORE_US};
+use crate::retry::NOT_BEFORE_US;
 use crate::settings::ConsumerSettings;
 use crate::streams;
+use crate::strikes::Strikes;
 use crate::usage::UsageLog;
 
 const PREFETCH: Prefetch = Prefetch { messages: 32, bytes: 2 << 20 };
@@ -27,6 +26,8 @@ const PREFETCH: Prefetch = Prefetch { messages: 32, bytes: 2 << 20 };
 const AWAY_WAIT: Duration = Duration::from_millis(500);
 /// What the acknowledgement deadline adds to the call's.
 const ACK_MARGIN: Duration = Duration::from_secs(30);
+/// Until it is tried again to tell that a state is acted upon.
+const TELL_WAIT: Duration = Duration::from_secs(1);
 
 /// Delivers to one consumer.
 #[derive(Clone)]
@@ -36,43 +37,84 @@ pub struct Consumer {
     pub caller: Caller,
     /// The component in the lattice.
     pub id: Arc<str>,
+    /// As people call it.
+    pub name: Arc<str>,
+    /// As JetStream calls its place.
+    pub durable: Arc<str>,
     pub settings: Arc<ConsumerSettings>,
     /// Hops of the events that the consumer is working on, for what it emits meanwhile.
     pub hop: Arc<AtomicU32>,
     pub usage: UsageLog,
+    pub gate: Gate,
+    pub strikes: Arc<Strikes>,
+    pub provider: Jetstream,
 }
 
-/// What tells one call's events from another's.
-#[derive(Debug, Clone, Copy)]
-struct Call<'a> {
-    /// Which attempt, from 1.
-    attempt: u32,
-    received_us: u64,
-    /// The same on every repeat.
-    id: &'a str,
+/// What a consumer is called where dots and spaces have a meaning, and what its place in the streams is called: by the name
+/// that its link gives it, else by its component.
+pub fn names(id: &str, settings: &ConsumerSettings) -> (String, String) {
+    match &settings.consumer {
+        Some(name) => (name.clone(), format!("{}={name}", settings.tenant)),
+        None => {
+            let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' };
+            let name: String = id.chars().map(plain).collect();
+            (name.clone(), name)
+        }
+    }
 }
-
-/// The batch could not be brought to an end now, through no fault of its own.
-#[derive(Debug)]
-struct Away(String);
 
 // === impl Consumer ===
 
 impl Consumer {
     /// Runs until stopped; a call under way is finished first.
     pub async fn run(self, stop: CancellationToken) {
-        info!(consumer = &*self.id, tenant = self.settings.tenant, "delivering");
-        tokio::join!(self.fresh(stop.clone()), self.again(stop));
-    }
-
-    /// The consumer's name in JetStream, where dots and spaces have a meaning.
-    fn durable(&self) -> String {
-        self.id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' }).collect()
+        info!(consumer = &*self.id, name = &*self.name, tenant = self.settings.tenant, "delivering");
+        let mut changes = self.strikes.changes();
+        // The revision that was acted upon, and told; 0: nobody ever said anything.
+        let mut told = 0;
+        while !stop.is_cancelled() {
+            changes.mark_unchanged();
+            let (revision, held) = self.strikes.held();
+            if told != revision && self.strikes.tell_seen(revision, held).await {
+                told = revision;
+            }
+            if held {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    _ = changes.changed() => {}
+                    () = tokio::time::sleep(TELL_WAIT), if told != revision => {}
+                }
+                continue;
+            }
+            self.strikes.clear();
+            let halt = stop.child_token();
+            let work = async { tokio::join!(self.fresh(halt.clone()), self.again(halt.clone())) };
+            tokio::pin!(work);
+            loop {
+                tokio::select! {
+                    _ = &mut work => return,
+                    _ = changes.changed() => {
+                        let (now, held) = self.strikes.held();
+                        if now != revision || held {
+                            halt.cancel();
+                            work.await;
+                            break;
+                        }
+                    }
+                    () = tokio::time::sleep(TELL_WAIT), if told != revision => {
+                        if self.strikes.tell_seen(revision, held).await {
+                            told = revision;
+                        }
+                    }
+                }
+            }
+        }
     }
 
     async fn fresh(&self, stop: CancellationToken) {
+        let [name, _] = streams::delivery_names(&self.durable);
         let config = streams::durable(
-            format!("consumer-{}", self.durable()),
+            name,
             streams::events_subject(&self.settings.tenant),
             self.settings.timeout + ACK_MARGIN,
             self.settings.from_start,
@@ -81,11 +123,16 @@ impl Consumer {
         loop {
             let deliveries = tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return puller.close(Vec::new()).await,
                 deliveries = puller.next(PREFETCH.messages) => deliveries,
             };
             let mut away = None;
-            for group in self.groups(deliveries) {
+            let mut groups = self.groups(deliveries).into_iter();
+            while let Some(group) = groups.next() {
+                if stop.is_cancelled() {
+                    let left = group.into_iter().chain(groups.flatten()).collect();
+                    return puller.close(left).await;
+                }
                 let result = match &away {
                     None => self.deliver("deliver", &group).await,
                     Some(_) => Err(Away("behind a batch that waits".into())),
@@ -99,10 +146,10 @@ impl Consumer {
     }
 
     async fn again(&self, stop: CancellationToken) {
-        let durable = self.durable();
+        let [_, name] = streams::delivery_names(&self.durable);
         let config = streams::durable(
-            format!("retry-{durable}"),
-            streams::retry_subject(&self.settings.tenant, &durable),
+            name,
+            streams::retry_subject(&self.settings.tenant, &self.name),
             self.settings.timeout + ACK_MARGIN,
             true,
         );
@@ -110,10 +157,15 @@ impl Consumer {
         loop {
             let deliveries = tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return puller.close(Vec::new()).await,
                 deliveries = puller.next(PREFETCH.messages) => deliveries,
             };
-            for delivery in deliveries {
+            let mut deliveries = deliveries.into_iter();
+            while let Some(delivery) = deliveries.next() {
+                if stop.is_cancelled() {
+                    let left = std::iter::once(delivery).chain(deliveries).collect();
+                    return puller.close(left).await;
+                }
                 let not_before: u64 = header(&delivery, NOT_BEFORE_US).unwrap_or_default();
                 let early_us = not_before.saturating_sub(now_us());
                 if early_us > 0 {
@@ -170,190 +222,9 @@ impl Consumer {
             }
         }
     }
-
-    /// `what`: the kind of delivery, which with the message's place names what is metered.
-    async fn deliver(&self, what: &str, group: &[Delivery]) -> Result<(), Away> {
-        let Some(first) = group.first() else {
-            return Ok(());
-        };
-        let id = format!("{}-{}", first.position().0, group.len());
-        let call = Call { attempt: header(first, ATTEMPT).unwrap_or(1), received_us: first.received_us(), id: &id };
-        let batch = crate::batch::joined(group).map_err(|e| Away(e.to_string()))?;
-        let text = std::str::from_utf8(&batch).map_err(|e| Away(e.to_string()))?;
-        let mut metered = Deliveries::of(group.len());
-        let count = group.iter().map(Delivery::events).sum();
-        if self.takes_all(text, count) {
-            let called = self.attempt(text, count, call).await?;
-            if called.failed.is_empty() {
-                metered.note_whole(group, called.wall);
-            } else {
-                let events = split(text).map_err(|e| Away(e.to_string()))?;
-                metered.note(&meter::owners(group), |place| bytes(&events, place), &called);
-            }
-        } else {
-            self.deliver_wanted(text, group, call, &mut metered).await?;
-        }
-        let name = format!("{what}.{}", self.durable());
-        let used = metered.records(&self.settings.tenant, &name, self.settings.memory_mib, group).map_err(Away)?;
-        self.usage.record(used).await.map_err(Away)
-    }
-
-    /// Only the events that the consumer wants, in as many calls as its batch size asks for.
-    async fn deliver_wanted(
-        &self,
-        text: &str,
-        group: &[Delivery],
-        call: Call<'_>,
-        metered: &mut Deliveries,
-    ) -> Result<(), Away> {
-        let events = parse_batch(text).map_err(|e| Away(e.to_string()))?;
-        let owners = meter::owners(group);
-        let wanted: Vec<(&str, u64)> = events
-            .iter()
-            .zip(owners.iter())
-            .filter(|(event, _)| self.wants(event))
-            .map(|(event, owner)| (event.raw, owner))
-            .collect();
-        for (index, part) in wanted.chunks(self.settings.batch_events_max).enumerate() {
-            let mut batch = BatchWriter::new();
-            part.iter().for_each(|(event, _)| batch.push(event));
-            let id = format!("{}-{index}", call.id);
-            let called = self.attempt(&batch.finish(), part.len(), Call { id: &id, ..call }).await?;
-            let owners: Runs = part.iter().map(|(_, owner)| *owner).collect();
-            let (part, _): (Vec<&str>, Vec<u64>) = part.iter().copied().unzip();
-            metered.note(&owners, |place| bytes(&part, place), &called);
-        }
-        Ok(())
-    }
-
-    /// Whether the batch can go to the consumer as it is, without being looked into.
-    fn takes_all(&self, text: &str, count: usize) -> bool {
-        let any_type = self.settings.types.is_empty() || self.settings.types.iter().any(|t| t == "*");
-        any_type
-            && self.settings.routes.is_empty()
-            && count <= self.settings.batch_events_max
-            && !text.contains("\"eremitter\"")
-    }
-
-    /// A consumer does not see what it emitted itself: that would be a loop.
-    fn wants(&self, event: &EventRef<'_>) -> bool {
-        let types = &self.settings.types;
-        (types.is_empty() || types.iter().any(|filter| type_matches(filter, &event.event_type)))
-            && self.routed_here(event)
-            && event.extension("eremitter").is_none_or(|emitter| emitter != *self.id)
-    }
-
-    /// Whether rules routed the event to one of the sub-streams that the consumer wants.
-    fn routed_here(&self, event: &EventRef<'_>) -> bool {
-        let routes = &self.settings.routes;
-        let given = || event.extension("erroute").unwrap_or_default();
-        routes.is_empty() || given().split(',').any(|route| routes.iter().any(|wanted| wanted == route))
-    }
-
-    /// `events`: a batch of `count` events.
-    async fn attempt(&self, events: &str, count: usize, call: Call<'_>) -> Result<Called, Away> {
-        self.note_hop(events);
-        let started = Instant::now();
-        let answer = handle(&self.caller, &self.id, events, self.settings.timeout).await;
-        let wall = started.elapsed();
-        histogram!("eventrunner_consumer_seconds").record(wall.as_secs_f64());
-        let whole;
-        let parsed;
-        let unhandled: Vec<(usize, Unhandled)> = match answer {
-            Ok(failures) if failures.is_empty() => {
-                self.report(events.len(), count, 0, call, wall).await;
-                return Ok(Called { wall, failed: Vec::new() });
-            }
-            Ok(failures) => {
-                whole = false;
-                parsed = parse_batch(events).map_err(|e| Away(e.to_string()))?;
-                parsed
-                    .iter()
-                    .enumerate()
-                    .filter_map(|(place, event)| {
-                        let failure = failures.iter().find(|failure| failure.id == event.id)?;
-                        let after = failure.retry_after_ms.map(|ms| Duration::from_millis(ms.into()));
-                        Some((place, Unhandled { raw: event.raw, reason: failure.reason.clone(), after }))
-                    })
-                    .collect()
-            }
-            Err(error @ ComponentError::Call(CallError::NoResponders { .. } | CallError::Lattice(_))) => {
-                return Err(Away(error.to_string()))
-            }
-            Err(error) => {
-                whole = true;
-                parsed = parse_batch(events).map_err(|e| Away(e.to_string()))?;
-                let reason = error.to_string();
-                warn!(consumer = &*self.id, call.attempt, events = parsed.len(), reason, "batch failed");
-                parsed
-                    .iter()
-                    .enumerate()
-                    .map(|(place, event)| (place, Unhandled { raw: event.raw, reason: reason.clone(), after: None }))
-                    .collect()
-            }
-        };
-        counter!("eventrunner_delivery_failures_total").increment(unhandled.len() as u64);
-        let durable = self.durable();
-        let policy = Policy {
-            tenant: &self.settings.tenant,
-            consumer: &durable,
-            attempts_max: self.settings.attempts_max,
-            backoff: self.settings.backoff,
-        };
-        let (failed, unhandled): (Vec<usize>, Vec<Unhandled>) = unhandled.into_iter().unzip();
-        let out = policy.after(call.attempt, &unhandled, whole, call.received_us, call.id);
-        publish_all(&self.js, out).await.map_err(|e| Away(e.to_string()))?;
-        self.report(events.len(), count, unhandled.len(), call, wall).await;
-        Ok(Called { wall, failed })
-    }
-
-    /// What the consumer emits while it works on these events is one hop further than the furthest of them.
-    fn note_hop(&self, events: &str) {
-        let hop = if events.contains("\"erhop\"") {
-            parse_batch(events)
-                .unwrap_or_default()
-                .iter()
-                .filter_map(|event| event.extension("erhop")?.parse::<u32>().ok())
-                .max()
-                .unwrap_or_default()
-        } else {
-            0
-        };
-        self.hop.store(hop, Ordering::Relaxed);
-    }
-
-    /// A delivery report on `er.report.delivery.<tenant>` for whoever listens: bench, demo, tests. Not durable.
-    async fn report(&self, bytes: usize, count: usize, failed: usize, call: Call<'_>, wall: Duration) {
-        let Call { attempt, received_us, .. } = call;
-        let handled_us = now_us();
-        counter!("eventrunner_events_delivered_total").increment((count - failed.min(count)) as u64);
-        if received_us > 0 && attempt == 1 {
-            let latency = Duration::from_micros(handled_us.saturating_sub(received_us));
-            histogram!("eventrunner_delivery_seconds").record(latency.as_secs_f64());
-        }
-        let report = serde_json::json!({
-            "consumer": &*self.id,
-            "events": count,
-            "failed": failed,
-            "attempt": attempt,
-            "bytes": bytes,
-            "received_us": received_us,
-            "handled_us": handled_us,
-            "wall_us": u64::try_from(wall.as_micros()).unwrap_or(u64::MAX),
-        });
-        let subject = format!("er.report.delivery.{}", self.settings.tenant);
-        if let Err(error) = self.nats.publish(subject, report.to_string().into()).await {
-            warn!(%error, "delivery report not sent");
-        }
-    }
 }
 
-/// Of one event of a batch.
-fn bytes(events: &[&str], place: usize) -> u64 {
-    events.get(place).map_or(0, |event| event.len() as u64)
-}
-
-fn header<T: std::str::FromStr>(delivery: &Delivery, name: &str) -> Option<T> {
+pub fn header<T: std::str::FromStr>(delivery: &Delivery, name: &str) -> Option<T> {
     delivery.header(name)?.parse().ok()
 }
 
@@ -361,5 +232,26 @@ async fn pause(stop: &CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
         () = tokio::time::sleep(AWAY_WAIT) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn settings(consumer: Option<&str>) -> ConsumerSettings {
+        let consumer = consumer.map(|name| ("consumer".to_owned(), name.to_owned()));
+        let map: HashMap<_, _> = [("tenant".to_owned(), "acme".to_owned())].into_iter().chain(consumer).collect();
+        ConsumerSettings::parse("x", &map).unwrap()
+    }
+
+    #[test]
+    fn a_place_is_kept_under_the_name_that_was_given() {
+        let named = ("alert".into(), "acme=alert".into());
+        assert_eq!(names("acme_alert-alert", &settings(Some("alert"))), named);
+        assert_eq!(names("acme_alert-v2", &settings(Some("alert"))), named);
+        assert_eq!(names("acme.x y", &settings(None)), ("acme_x_y".into(), "acme_x_y".into()));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::kv::{Entry, Operation, Store};
 use futures::StreamExt as _;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tracing::warn;
 
 use crate::kv::entries;
@@ -24,7 +24,14 @@ pub trait Record: Clone + Send + Sync + 'static {
 
 /// A clone is a handle to the same.
 #[derive(Debug)]
-pub struct Followed<R>(Arc<RwLock<HashMap<String, (u64, R)>>>);
+pub struct Followed<R>(Arc<Inner<R>>);
+
+#[derive(Debug)]
+struct Inner<R> {
+    /// With the revision of their keys.
+    records: RwLock<HashMap<String, (u64, R)>>,
+    changed: watch::Sender<()>,
+}
 
 // === impl Followed ===
 
@@ -36,15 +43,24 @@ impl<R> Clone for Followed<R> {
 
 impl<R: Record> Followed<R> {
     pub fn of(&self, owner: &str) -> Option<R> {
-        let records = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        records.get(owner).map(|(_, record)| record.clone())
+        self.at(owner).map(|(_, record)| record)
+    }
+
+    /// The record with the revision of its key.
+    pub fn at(&self, owner: &str) -> Option<(u64, R)> {
+        self.0.records.read().unwrap_or_else(PoisonError::into_inner).get(owner).cloned()
+    }
+
+    /// Told whenever any of the records changed.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.0.changed.subscribe()
     }
 
     /// Reads the bucket once, and waits until that worked: nothing may be decided by a record that was not read yet.
     /// Goes on following in a task of its own, for as long as the process runs.
     pub async fn follow(bucket: Store) -> Self {
         let (ready, read) = oneshot::channel();
-        let all = Self(Arc::default());
+        let all = Self(Arc::new(Inner { records: RwLock::default(), changed: watch::Sender::new(()) }));
         let followed = all.clone();
         tokio::spawn(async move {
             let mut ready = Some(ready);
@@ -83,7 +99,7 @@ impl<R: Record> Followed<R> {
             Operation::Put => Some(R::parse(owner, &entry.value)?),
             Operation::Delete | Operation::Purge => None,
         };
-        let mut records = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut records = self.0.records.write().unwrap_or_else(PoisonError::into_inner);
         match record {
             None => {
                 records.remove(owner);
@@ -95,6 +111,8 @@ impl<R: Record> Followed<R> {
                 }
             }
         }
+        drop(records);
+        self.0.changed.send_replace(());
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use async_nats::jetstream::{self, kv::Store};
 use er_provider_kit::{links, Caller};
+use er_tenant::consumers::{State, CONSUMERS_BUCKET, REPLAYS_BUCKET};
 use er_tenant::rules::RULES_BUCKET;
 use er_tenant::TENANTS_BUCKET;
 use tokio::sync::OnceCell;
@@ -21,12 +22,15 @@ use wasmcloud_provider_sdk::{
 
 use crate::bindings::eventrunner::platform::types::{Fault, FaultCode};
 use crate::collector::Collector;
-use crate::consumer::Consumer;
+use crate::consumer::{self, Consumer};
 use crate::fault::fault;
 use crate::follow::Followed;
+use crate::gate::{Decider, Gate};
+use crate::replay;
 use crate::settings::{CollectorSettings, ConsumerSettings, EmitterSettings, EngineSettings, ProviderSettings};
 use crate::shard::Shard;
 use crate::streams;
+use crate::strikes::Strikes;
 use crate::tenants::Tenants;
 use crate::usage::UsageLog;
 
@@ -49,6 +53,7 @@ struct Inner {
     emitters: Mutex<HashMap<String, EmitterSettings>>,
     /// Hops of what each consumer is working on.
     hops: Mutex<HashMap<String, Arc<AtomicU32>>>,
+    decider: Decider,
     tasks: TaskTracker,
 }
 
@@ -61,6 +66,7 @@ pub struct Parts {
     buckets: HashMap<&'static str, Store>,
     pub usage: UsageLog,
     tenants: OnceCell<Tenants>,
+    consumers: OnceCell<Followed<State>>,
 }
 
 // === impl Parts ===
@@ -92,17 +98,26 @@ impl Parts {
         )
         .await?;
         let usage = UsageLog::start(js.clone());
-        Ok(Self { settings, nats, js, caller, buckets, usage, tenants: OnceCell::new() })
+        let parts =
+            Self { settings, nats, js, caller, buckets, usage, tenants: OnceCell::new(), consumers: OnceCell::new() };
+        replay::resume(parts.js.clone(), parts.bucket(REPLAYS_BUCKET).await?);
+        Ok(parts)
     }
 
     /// What the pipeline needs of each tenant's records; read, when this returns.
     pub async fn tenants(&self) -> anyhow::Result<&Tenants> {
         let (rules, tenants) = (self.bucket(RULES_BUCKET).await?, self.bucket(TENANTS_BUCKET).await?);
         let follow = || async {
-            let (rules, keep) = tokio::join!(Followed::follow(rules), Followed::follow(tenants));
-            Tenants { rules, keep }
+            let (rules, terms) = tokio::join!(Followed::follow(rules), Followed::follow(tenants));
+            Tenants { rules, terms }
         };
         Ok(self.tenants.get_or_init(follow).await)
+    }
+
+    /// Which consumers are held; read, when this returns.
+    async fn consumers(&self) -> anyhow::Result<Followed<State>> {
+        let bucket = self.bucket(CONSUMERS_BUCKET).await?;
+        Ok(self.consumers.get_or_init(|| Followed::follow(bucket)).await.clone())
     }
 
     /// One of [`streams::BUCKETS`].
@@ -192,14 +207,31 @@ impl Jetstream {
         let hop = Arc::clone(lock(&self.inner.hops).entry(target.to_string()).or_default());
         self.worker(target, move |provider, stop| async move {
             let parts = provider.parts().await?;
+            let (name, durable) = consumer::names(&id, &settings);
+            let gate = Gate {
+                decider: provider.inner.decider.clone(),
+                caller: parts.caller.clone(),
+                tenants: parts.tenants().await?.clone(),
+                tenant: settings.tenant.clone(),
+                consumer: name.clone(),
+                kept: Arc::default(),
+            };
+            let bucket = parts.bucket(CONSUMERS_BUCKET).await?;
+            let states = parts.consumers().await?;
+            let strikes = Strikes::new(bucket, states, &settings.tenant, &name, parts.settings.strikes_max);
             Consumer {
                 js: parts.js.clone(),
                 nats: parts.nats.clone(),
                 caller: parts.caller.clone(),
                 id,
+                name: name.into(),
+                durable: durable.into(),
                 settings: Arc::new(settings),
                 hop,
                 usage: parts.usage.clone(),
+                gate,
+                strikes: Arc::new(strikes),
+                provider: provider.clone(),
             }
             .run(stop)
             .await;
@@ -240,8 +272,9 @@ impl Provider for Jetstream {
                 "collector" => {
                     self.feed_billing(link.target_id, CollectorSettings::parse(link.target_id, link.config)?);
                 }
+                "policy" => self.inner.decider.link(link.target_id),
                 other => anyhow::bail!(
-                    "link to {}: this provider calls `processor`, `consumer` and `collector`, not `{other}`",
+                    "link to {}: this provider calls `processor`, `consumer`, `collector` and `policy`, not `{other}`",
                     link.target_id
                 ),
             }
@@ -261,6 +294,7 @@ impl Provider for Jetstream {
         if let Some(stop) = lock(&self.inner.workers).remove(link.get_target_id()) {
             stop.cancel();
         }
+        self.inner.decider.unlink(link.get_target_id());
         Ok(())
     }
 
@@ -273,9 +307,15 @@ impl Provider for Jetstream {
         let health = match self.parts().await {
             Ok(parts) => {
                 let state = parts.nats.connection_state();
+                let connected = state == async_nats::connection::State::Connected;
+                // Only where somebody is to be delivered to.
+                let trouble = self.inner.decider.trouble().filter(|_| !lock(&self.inner.hops).is_empty());
                 HealthCheckResponse {
-                    healthy: state == async_nats::connection::State::Connected,
-                    message: Some(format!("NATS is {state}")),
+                    healthy: connected && trouble.is_none(),
+                    message: Some(match trouble {
+                        None => format!("NATS is {state}"),
+                        Some(why) => format!("NATS is {state}; nothing is delivered: {why}"),
+                    }),
                 }
             }
             Err(error) => HealthCheckResponse { healthy: false, message: Some(format!("{error:#}")) },

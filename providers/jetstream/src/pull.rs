@@ -12,6 +12,8 @@ use crate::ack::Delivery;
 
 const REOPEN_WAIT: Duration = Duration::from_millis(250);
 const EXPIRES: Duration = Duration::from_secs(30);
+/// Nothing more is on its way when nothing came for so long.
+const QUIET: Duration = Duration::from_millis(50);
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// How much is asked for ahead of being worked on.
@@ -69,6 +71,25 @@ impl Puller {
                 }
                 None => self.open = None,
             }
+        }
+    }
+
+    /// Ends pulling, and gives back in order what was taken and what was asked for ahead. What is still on its way comes
+    /// back by itself, when nobody acknowledged it.
+    pub async fn close(mut self, mut taken: Vec<Delivery>) {
+        if let Some(mut open) = self.open.take() {
+            let all = self.prefetch.messages * 2;
+            while taken.len() < all {
+                match tokio::time::timeout(QUIET, open.next()).await {
+                    Ok(Some(Ok(message))) => taken.push(Delivery::new(message)),
+                    _ => break,
+                }
+            }
+            // Before they are given back, or they would come here again.
+            drop(open);
+        }
+        for delivery in taken {
+            delivery.retry(Duration::ZERO).await;
         }
     }
 

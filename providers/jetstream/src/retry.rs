@@ -36,6 +36,8 @@ pub struct Policy<'a> {
     pub consumer: &'a str,
     pub attempts_max: u32,
     pub backoff: Duration,
+    /// Which redrive or replay brought them; empty where none did.
+    pub round: &'a str,
 }
 
 // === impl Policy ===
@@ -78,11 +80,7 @@ impl Policy<'_> {
             subject: streams::retry_subject(self.tenant, self.consumer),
             message_id: format!("retry-{}-{id}-{attempt}-{index}", self.consumer),
             received_us,
-            headers: vec![
-                (ATTEMPT, (attempt + 1).to_string()),
-                (NOT_BEFORE_US, not_before.to_string()),
-                (streams::EVENTS_COUNT, events.len().to_string()),
-            ],
+            headers: headers(attempt + 1, not_before, events.len(), self.round),
             payload: Payload::pack(batch.finish()),
         }
     }
@@ -91,11 +89,13 @@ impl Policy<'_> {
         dead_letter(
             self.tenant,
             received_us,
+            self.round,
             &DeadLetter {
                 stage: "deliver".into(),
                 reason: event.reason.clone(),
                 attempts: attempt,
                 consumer: Some(self.consumer.to_string()),
+                revision: None,
                 time_us: i64::try_from(now_us()).unwrap_or(i64::MAX),
                 event: event.raw.to_string(),
             },
@@ -103,17 +103,34 @@ impl Policy<'_> {
     }
 }
 
-/// A dead letter as a message of `ER_DEAD`.
-pub fn dead_letter(tenant: &str, received_us: u64, letter: &DeadLetter) -> Outgoing {
+/// Of a message for a consumer's retry subject. `attempt`: the one that it is for, from 1.
+pub fn headers(attempt: u32, not_before_us: u64, events: usize, round: &str) -> Vec<(&'static str, String)> {
+    let mut headers = vec![
+        (ATTEMPT, attempt.to_string()),
+        (NOT_BEFORE_US, not_before_us.to_string()),
+        (streams::EVENTS_COUNT, events.to_string()),
+    ];
+    if !round.is_empty() {
+        headers.push((streams::ROUND, round.to_string()));
+    }
+    headers
+}
+
+/// A dead letter as a message of `ER_DEAD`. `round`: which redrive or replay brought the event; empty where none did.
+pub fn dead_letter(tenant: &str, received_us: u64, round: &str, letter: &DeadLetter) -> Outgoing {
     counter!("eventrunner_dead_letters_total", "stage" => letter.stage.clone()).increment(1);
     let (source, id) = EventRef::parse(&letter.event)
         .map(|event| (event.source.into_owned(), event.id.into_owned()))
         .unwrap_or_else(|_| (String::new(), letter.event.clone()));
     let key =
         er_event::event::hash64(&[tenant, letter.consumer.as_deref().unwrap_or_default(), &letter.stage, &source, &id]);
+    let message_id = match round {
+        "" => format!("dead-{key:016x}"),
+        round => format!("dead-{key:016x}-{round}"),
+    };
     Outgoing {
         subject: streams::dead_subject(tenant),
-        message_id: format!("dead-{key:016x}"),
+        message_id,
         received_us,
         headers: Vec::new(),
         payload: Payload::pack(letter.to_json()),
@@ -125,7 +142,7 @@ mod tests {
     use super::*;
 
     fn policy() -> Policy<'static> {
-        Policy { tenant: "demo", consumer: "c", attempts_max: 5, backoff: Duration::from_millis(10) }
+        Policy { tenant: "demo", consumer: "c", attempts_max: 5, backoff: Duration::from_millis(10), round: "" }
     }
 
     fn event(id: usize) -> String {
@@ -158,6 +175,17 @@ mod tests {
         assert_eq!(out[0].subject, "er.dead.demo");
         assert_eq!((letter.reason.as_str(), letter.attempts), ("no such order", 5));
         assert_eq!(letter.consumer.as_deref(), Some("c"));
+    }
+
+    #[test]
+    fn what_is_given_up_again_after_a_redrive_is_another_dead_letter() {
+        let raw = event(7);
+        let unhandled = [Unhandled { raw: &raw, reason: "r".into(), after: None }];
+        let id = |round| Policy { round, ..policy() }.after(5, &unhandled, false, 0, "1").remove(0).message_id;
+        assert_ne!(id(""), id("r8"));
+        assert_eq!(id("r8"), id("r8"));
+        let again = Policy { round: "r8", ..policy() }.after(1, &unhandled, false, 0, "1").remove(0);
+        assert!(again.headers.contains(&(streams::ROUND, "r8".into())), "{:?}", again.headers);
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub struct ProviderSettings {
     pub usage_age_max: Duration,
     /// Replicas of every stream: 1 on one machine, 3 on a cluster.
     pub replicas: usize,
+    /// Calls that fail as a whole in a row, until a consumer is paused; 0: never.
+    pub strikes_max: u32,
 }
 
 /// Settings of the link to the engine.
@@ -47,6 +49,9 @@ pub struct CollectorSettings {
 #[derive(Debug, Clone)]
 pub struct ConsumerSettings {
     pub tenant: String,
+    /// What the tenant calls it; none: it is called as its component in the lattice. It keeps its place in the stream, its
+    /// retries and its state under this name, whatever its component is called by then.
+    pub consumer: Option<String>,
     /// Types wanted, `*` ending a prefix; empty is all.
     pub types: Vec<String>,
     /// Sub-streams wanted, as rules route events to them; empty is every event, routed or not.
@@ -88,6 +93,7 @@ impl ProviderSettings {
             dead_age_max: Duration::from_secs(s.number("dead_age_max_h", 720, 1..=8760)? * hour),
             usage_age_max: Duration::from_secs(s.number("usage_age_max_h", 1_680, 1..=87_600)? * hour),
             replicas: s.number("replicas", 1, 1..=5)?,
+            strikes_max: s.number("strikes_max", 5, 0..=1_000)?,
         };
         s.finish()?;
         Ok(settings)
@@ -127,6 +133,7 @@ impl ConsumerSettings {
         let mut s = Settings::new(format!("link to consumer {target}"), map);
         let settings = Self {
             tenant: tenant(&mut s)?,
+            consumer: consumer(&mut s, target)?,
             types: s.list("types"),
             routes: s.list("routes"),
             batch_events_max: s.number("batch_events_max", 256, 1..=er_event::limits::BATCH_EVENTS_MAX)?,
@@ -149,6 +156,18 @@ impl EmitterSettings {
         let tenant = tenant(&mut s)?;
         s.finish()?;
         Ok(Self { tenant })
+    }
+}
+
+fn consumer(s: &mut Settings<'_>, target: &str) -> Result<Option<String>, Error> {
+    match s.text("consumer") {
+        Some(name) if !er_tenant::consumers::valid_name(name) => Err(Error::Invalid {
+            owner: format!("link to consumer {target}"),
+            key: "consumer".into(),
+            value: name.into(),
+            reason: "not a consumer's name (a-z, 0-9 and single -, a letter first, at most 40)".into(),
+        }),
+        name => Ok(name.map(str::to_string)),
     }
 }
 

@@ -86,8 +86,8 @@ impl Shard {
     }
 
     async fn tenant(&self, tenant: String, deliveries: Vec<Delivery>) {
-        // What failed before goes alone, so that it can't take others along.
-        let again = deliveries.iter().any(|delivery| delivery.position().1 > 1);
+        // What failed before goes alone, so that it can't take others along; and what was redriven, to be known as such.
+        let again = deliveries.iter().any(|delivery| delivery.position().1 > 1 || delivery.round() != "");
         let mut groups = group(deliveries, if again { 1 } else { PREFETCH.messages }).into_iter();
         while let Some(next) = groups.next() {
             if let Err(wait) = self.settle(&tenant, next).await {
@@ -103,15 +103,14 @@ impl Shard {
 
     /// Brings a group to its outcome, or gives it back to the stream and says how long for.
     async fn settle(&self, tenant: &str, group: Group) -> Result<(), Duration> {
-        let received_us = group.deliveries.first().map_or(0, Delivery::received_us);
         let (first, delivered) = group.deliveries.first().map_or((0, 1), Delivery::position);
         let last = group.deliveries.last().map_or((0, 1), Delivery::position).0;
         let id = format!("{}-{first}-{last}", self.index);
         let started = Instant::now();
         let result = if delivered > ISOLATE_AFTER {
-            self.isolate(tenant, &group, &id, received_us).await
+            self.isolate(tenant, &group, &id).await
         } else {
-            self.together(tenant, &group, &id, received_us).await
+            self.together(tenant, &group, &id).await
         };
         histogram!("eventrunner_engine_seconds").record(started.elapsed().as_secs_f64());
         match result {
@@ -133,13 +132,13 @@ impl Shard {
         }
     }
 
-    async fn together(&self, tenant: &str, group: &Group, id: &str, received_us: u64) -> Result<(), String> {
+    async fn together(&self, tenant: &str, group: &Group, id: &str) -> Result<(), String> {
         let batch = group.batch().map_err(|e| e.to_string())?;
         let claims = group.claims();
         let outcome = self.process(tenant, &claims, text(&batch)?).await.map_err(|e| e.to_string())?;
         let used = meter::raw(tenant, &group.deliveries, outcome.evaluations.as_ref(), outcome.repeated.as_ref())?;
         let unchanged = || (group.payload(&batch), group.count());
-        let publish = self.publish(tenant, unchanged, outcome, id, received_us);
+        let publish = self.publish(tenant, unchanged, outcome, id, group);
         futures::future::try_join(publish, self.usage.record(used)).await.map(|_| ())
     }
 
@@ -156,8 +155,9 @@ impl Shard {
         unchanged: impl FnOnce() -> (Payload, usize),
         outcome: Outcome,
         id: &str,
-        received_us: u64,
+        group: &Group,
     ) -> Result<(), String> {
+        let (received_us, round) = first(group);
         let mut out = Vec::new();
         let ran = outcome.rules;
         let mut batches = Vec::new();
@@ -186,11 +186,13 @@ impl Shard {
                 out.push(dead_letter(
                     tenant,
                     received_us,
+                    round,
                     &DeadLetter {
                         stage: item.stage.into_owned(),
                         reason: item.reason.into_owned(),
                         attempts: 1,
                         consumer: None,
+                        revision: None,
                         time_us: i64::try_from(now_us()).unwrap_or(i64::MAX),
                         event: item.event.to_string(),
                     },
@@ -220,7 +222,7 @@ impl Shard {
     }
 
     /// One event a call: the others reach their end, the one that breaks the engine becomes a dead letter.
-    async fn isolate(&self, tenant: &str, group: &Group, id: &str, received_us: u64) -> Result<(), String> {
+    async fn isolate(&self, tenant: &str, group: &Group, id: &str) -> Result<(), String> {
         let batch = group.batch().map_err(|e| e.to_string())?;
         let events = split(text(&batch)?).map_err(|e| e.to_string())?;
         let mut dead = Vec::new();
@@ -233,12 +235,12 @@ impl Shard {
                     evaluations.push(number(&outcome.evaluations));
                     repeated.push(number(&outcome.repeated));
                     let unchanged = || (Payload::pack(alone.clone()), 1);
-                    self.publish(tenant, unchanged, outcome, &format!("{id}-{index}"), received_us).await?;
+                    self.publish(tenant, unchanged, outcome, &format!("{id}-{index}"), group).await?;
                 }
                 Err(reason) => {
                     evaluations.push(0);
                     repeated.push(0);
-                    dead.push(given_up(tenant, received_us, event, reason));
+                    dead.push(given_up(tenant, group, event, reason));
                 }
             }
         }
@@ -282,16 +284,24 @@ impl Shard {
     }
 }
 
+/// When the first event of a group came in, and by which redrive; a group with one is of one message.
+fn first(group: &Group) -> (u64, &str) {
+    group.deliveries.first().map_or((0, ""), |first| (first.received_us(), first.round()))
+}
+
 /// The dead letter of an event that breaks the engine.
-fn given_up(tenant: &str, received_us: u64, event: &str, reason: String) -> Outgoing {
+fn given_up(tenant: &str, group: &Group, event: &str, reason: String) -> Outgoing {
+    let (received_us, round) = first(group);
     dead_letter(
         tenant,
         received_us,
+        round,
         &DeadLetter {
             stage: "engine".into(),
             reason,
             attempts: u32::try_from(ISOLATE_AFTER).unwrap_or(u32::MAX),
             consumer: None,
+            revision: None,
             time_us: i64::try_from(now_us()).unwrap_or(i64::MAX),
             event: event.to_string(),
         },

@@ -6,6 +6,7 @@ use async_nats::jetstream::consumer::{pull, AckPolicy, DeliverPolicy};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, Context};
 
+use er_tenant::consumers::{CONSUMERS_BUCKET, REPLAYS_BUCKET};
 use er_tenant::rules::RULES_BUCKET;
 
 use crate::settings::ProviderSettings;
@@ -22,14 +23,24 @@ pub const RETRY: &str = "ER_RETRY";
 pub const USAGE: &str = "ER_USAGE";
 
 /// Buckets that components may use; any other name is refused.
-pub const BUCKETS: [&str; 4] =
-    [er_tenant::TENANTS_BUCKET, er_tenant::KEYS_BUCKET, RULES_BUCKET, er_tenant::billing::BILLING_BUCKET];
+pub const BUCKETS: [&str; 6] = [
+    er_tenant::TENANTS_BUCKET,
+    er_tenant::KEYS_BUCKET,
+    RULES_BUCKET,
+    er_tenant::billing::BILLING_BUCKET,
+    CONSUMERS_BUCKET,
+    REPLAYS_BUCKET,
+];
 
 /// Header: when the first event of the message came in, in microseconds since 1970.
 pub const RECEIVED_US: &str = "Er-Received-Us";
 
 /// Header: how many events the message holds.
 pub const EVENTS_COUNT: &str = "Er-Events";
+
+/// Header: which redrive or replay brought the message again; none where its events are on their first way. What is
+/// given up again is another dead letter then, and not a repeat of the one before.
+pub const ROUND: &str = "Er-Round";
 
 /// How long JetStream remembers message ids. Longer than any redelivery of ours takes to come back.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(600);
@@ -54,6 +65,11 @@ pub fn usage_subject(tenant: &str) -> String {
 
 pub fn retry_subject(tenant: &str, consumer: &str) -> String {
     format!("er.retry.{tenant}.{consumer}")
+}
+
+/// What JetStream calls the delivery of fresh events to a consumer, and that of what is tried again.
+pub fn delivery_names(durable: &str) -> [String; 2] {
+    [format!("consumer-{durable}"), format!("retry-{durable}")]
 }
 
 /// The tenant of a raw subject.

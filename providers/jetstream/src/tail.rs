@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use async_nats::jetstream::consumer::{pull, AckPolicy, DeliverPolicy, ReplayPolicy};
 use er_event::event::{parse_batch, type_matches, BatchWriter};
 use futures::StreamExt as _;
@@ -10,6 +9,7 @@ use wasmcloud_provider_sdk::Context;
 
 use crate::bindings::eventrunner::platform::types::{Fault, FaultCode};
 use crate::bindings::exports::eventrunner::platform::tail::{Handler, Page};
+use crate::dead;
 use crate::fault::{fault, unavailable};
 use crate::payload::Payload;
 use crate::provider::Jetstream;
@@ -149,42 +149,7 @@ impl Jetstream {
     }
 
     async fn read_dead_letters(&self, tenant: &str, after: u64, limit: usize) -> anyhow::Result<String> {
-        use async_nats::jetstream::stream::DirectGetErrorKind;
-        let parts = self.parts().await?;
-        let stream = parts.js.get_stream(streams::DEAD).await?;
-        let subject = streams::dead_subject(tenant);
-        let mut items = String::new();
-        let (mut count, mut next, mut bytes) = (0, after, 0);
-        let mut more = false;
-        loop {
-            let message = match stream.direct_get_next_for_subject(subject.clone(), Some(next + 1)).await {
-                Ok(message) => message,
-                Err(error) if error.kind() == DirectGetErrorKind::NotFound => break,
-                Err(error) => return Err(error.into()),
-            };
-            let sequence: u64 = message
-                .headers
-                .as_ref()
-                .and_then(|headers| headers.get_last(async_nats::header::NATS_SEQUENCE))
-                .and_then(|value| value.as_str().parse().ok())
-                .context("JetStream answered without a position")?;
-            let payload = Payload::of(&message.into()).unpack()?;
-            let text = std::str::from_utf8(&payload)?;
-            bytes += text.len();
-            if count == limit || (count > 0 && bytes > er_event::limits::BATCH_BYTES_MAX) {
-                more = true;
-                break;
-            }
-            // The letter is a JSON object: its stream position goes in as the first member.
-            let body = text.trim().trim_start_matches('{');
-            if count > 0 {
-                items.push(',');
-            }
-            items.push_str(&format!("{{\"seq\":{},{body}", sequence));
-            next = sequence;
-            count += 1;
-        }
-        let next = if more { next.to_string() } else { "null".into() };
-        Ok(format!("{{\"items\":[{items}],\"next\":{next}}}"))
+        let stream = self.parts().await?.js.get_stream(streams::DEAD).await?;
+        dead::page(&stream, tenant, after, limit).await
     }
 }

@@ -1,5 +1,5 @@
-//! What the pipeline needs of each tenant's records: which version of its rules counts (bucket `ER_RULES`), and how long
-//! its events are kept (`ER_TENANTS`).
+//! What the pipeline needs of each tenant's records: which version of its rules counts (bucket `ER_RULES`), whether it may
+//! be served, and how long its events are kept (`ER_TENANTS`).
 
 use anyhow::Context as _;
 use er_tenant::rules::{tenant_of_current, Current, EVERY_CURRENT};
@@ -12,12 +12,16 @@ use crate::follow::{Followed, Record};
 #[derive(Debug, Clone)]
 pub struct Tenants {
     pub rules: Followed<Current>,
-    pub keep: Followed<Keep>,
+    pub terms: Followed<Terms>,
 }
 
-/// Hours that a tenant's events are kept; none is the store's own setting.
+/// How a tenant is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keep(Option<u32>);
+pub struct Terms {
+    suspended: bool,
+    /// Hours that its events are kept; none is the store's own setting.
+    keep_h: Option<u32>,
+}
 
 // === impl Tenants ===
 
@@ -28,7 +32,12 @@ impl Tenants {
     }
 
     pub fn keep_h_of(&self, tenant: &str) -> Option<u32> {
-        self.keep.of(tenant).and_then(|keep| keep.0)
+        self.terms.of(tenant).and_then(|terms| terms.keep_h)
+    }
+
+    /// Whether there is such a tenant, and it is not suspended.
+    pub fn active(&self, tenant: &str) -> bool {
+        self.terms.of(tenant).is_some_and(|terms| !terms.suspended)
     }
 }
 
@@ -46,7 +55,7 @@ impl Record for Current {
     }
 }
 
-impl Record for Keep {
+impl Record for Terms {
     const FILTER: &'static str = "*";
 
     fn owner(key: &str) -> Option<&str> {
@@ -55,6 +64,6 @@ impl Record for Keep {
 
     fn parse(owner: &str, value: &[u8]) -> anyhow::Result<Self> {
         let record: TenantRecord = serde_json::from_slice(value).with_context(|| format!("the tenant {owner}"))?;
-        Ok(Self(record.quota.keep_h))
+        Ok(Self { suspended: record.suspended, keep_h: record.quota.keep_h })
     }
 }

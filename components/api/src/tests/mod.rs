@@ -2,7 +2,10 @@
 
 mod access;
 mod billing;
+mod consumers;
+mod permission;
 mod records;
+mod redelivery;
 mod rules;
 mod streams;
 mod world;

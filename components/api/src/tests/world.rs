@@ -5,12 +5,16 @@ use std::collections::BTreeMap;
 
 use er_event::event::time_us;
 use er_event::keys::{self, Role};
+use er_event::Problem;
 use er_tenant::{key_path, KEYS_BUCKET, OPERATOR, TENANTS_BUCKET};
 use serde_json::Value;
 
 use crate::app::handle;
-use crate::backend::{Backend, Document, EventPage, Fault, FaultCode, Filter, Format, Item, TailPage, UsageAsked};
-use crate::http::{Answer, Body, BodyError, Request, Response};
+use crate::backend::{
+    Backend, Decision, Document, EventPage, Fault, FaultCode, Filter, Format, Item, Letters, TailPage, UsageAsked,
+    Window,
+};
+use crate::http::{Answer, Body, BodyError, Request, Response, Take};
 
 #[derive(Default)]
 pub struct World {
@@ -26,6 +30,14 @@ pub struct World {
     /// Every call to billing fails so.
     pub account_fault: Cell<Option<FaultCode>>,
     pub logged: RefCell<Vec<String>>,
+    /// What the policy was asked.
+    pub questions: RefCell<Vec<Value>>,
+    /// Questions of this kind (or of any, where it is empty) are answered so; all others are allowed.
+    pub policy: RefCell<Option<(String, Result<Decision, Fault>)>>,
+    /// The dead letters that are there: what `select` gives.
+    pub letters: RefCell<String>,
+    /// How large each piece of an upload was.
+    pub pieces: RefCell<Vec<usize>>,
     /// Puts that fail with a conflict before one succeeds.
     pub conflicts: Cell<u32>,
     clock_us: Cell<i64>,
@@ -41,6 +53,10 @@ impl Body for Text<'_> {
         } else {
             Ok(self.0.as_bytes().to_vec())
         }
+    }
+
+    fn pieces(&self, size: usize, take: Take<'_>) -> Result<Result<(), Problem>, BodyError> {
+        Ok(self.0.as_bytes().chunks(size).try_for_each(take))
     }
 }
 
@@ -90,6 +106,18 @@ impl World {
 
     pub fn send(&self, key: &str, method: &str, target: &str, body: &str) -> Response {
         whole(self.ask(method, target, &[("authorization", key), ("content-type", "application/json")], body))
+    }
+
+    /// The policy says no to questions of this kind; for `failure`: since it can't say anything.
+    pub fn deny(&self, kind: &str, failure: Option<&str>) {
+        let failure = failure.map(str::to_owned);
+        let decision = Decision { allow: false, reason: "the policy's reason".into(), revision: "b.d".into(), failure };
+        *self.policy.borrow_mut() = Some((kind.into(), Ok(decision)));
+    }
+
+    fn told(&self, asked: String, answer: &str) -> Result<String, Fault> {
+        self.asked.borrow_mut().push(asked);
+        Ok(answer.into())
     }
 
     /// What the billing component answers: nothing in it matters here.
@@ -195,6 +223,104 @@ impl Backend for World {
         Ok(r#"{"items":[],"next":null}"#.into())
     }
 
+    fn dead_letter(&self, tenant: &str, seq: u64) -> Result<Option<String>, Fault> {
+        self.asked.borrow_mut().push(format!("letter {tenant} {seq}"));
+        Ok((seq == 7).then(|| r#"{"seq":7}"#.into()))
+    }
+
+    fn select_letters(&self, tenant: &str, letters: &Letters) -> Result<String, Fault> {
+        self.told(format!("select {tenant} {letters:?}"), &self.letters.borrow())
+    }
+
+    fn redrive(&self, tenant: &str, seqs: &[u64]) -> Result<String, Fault> {
+        self.told(format!("redrive {tenant} {seqs:?}"), r#"{"redriven":1,"kept":[]}"#)
+    }
+
+    fn discard(&self, tenant: &str, seqs: &[u64]) -> Result<String, Fault> {
+        self.told(format!("discard {tenant} {seqs:?}"), r#"{"discarded":1}"#)
+    }
+
+    fn replay(&self, tenant: &str, window: &Window, by: &str) -> Result<String, Fault> {
+        self.told(format!("replay {tenant} {window:?} {by}"), r#"{"id":"r1","state":"running"}"#)
+    }
+
+    fn replays(&self, tenant: &str) -> Result<String, Fault> {
+        self.told(format!("replays {tenant}"), r#"{"replays":[{"id":"r1"}]}"#)
+    }
+
+    fn decide(&self, question: &str) -> Result<Decision, Fault> {
+        let question: Value = serde_json::from_str(question).unwrap();
+        let policy = self.policy.borrow();
+        let ordered = policy.as_ref().filter(|(kind, _)| kind.is_empty() || question["kind"] == **kind);
+        let answer = match ordered {
+            Some((_, answer)) => answer.clone(),
+            None => Ok(Decision { allow: true, reason: "may".into(), revision: "b.d".into(), failure: None }),
+        };
+        self.questions.borrow_mut().push(question);
+        answer
+    }
+
+    fn policy_state(&self) -> Result<String, Fault> {
+        self.told("policies".into(), "{}")
+    }
+
+    fn policy_versions(&self) -> Result<String, Fault> {
+        self.told("policy versions".into(), "{}")
+    }
+
+    fn publish_policy_bundle(&self, bundle: &str) -> Result<String, Fault> {
+        self.told(format!("bundle {bundle}"), "r1")
+    }
+
+    fn publish_policy_data(&self, data: &str) -> Result<String, Fault> {
+        self.told(format!("data {data}"), "r2")
+    }
+
+    fn activate_policy(&self, bundle: &str, data: Option<&str>, by: &str) -> Result<String, Fault> {
+        self.told(format!("activate {bundle} {data:?} {by}"), "{}")
+    }
+
+    fn consumers(&self, tenant: &str) -> Result<String, Fault> {
+        self.told(format!("consumers {tenant}"), "{}")
+    }
+
+    fn consumer(&self, tenant: &str, name: &str) -> Result<String, Fault> {
+        self.told(format!("consumer {tenant} {name}"), "{}")
+    }
+
+    fn begin_upload(&self, tenant: &str, bytes: u64) -> Result<String, Fault> {
+        self.told(format!("begin {tenant} {bytes}"), "u1")
+    }
+
+    fn upload_piece(&self, _: &str, upload: &str, offset: u64, bytes: &[u8]) -> Result<(), Fault> {
+        assert_eq!((upload, offset), ("u1", self.pieces.borrow().iter().sum::<usize>() as u64));
+        self.pieces.borrow_mut().push(bytes.len());
+        Ok(())
+    }
+
+    fn put_consumer(
+        &self,
+        tenant: &str,
+        name: &str,
+        upload: Option<&str>,
+        spec: &str,
+        _: &str,
+    ) -> Result<String, Fault> {
+        self.told(format!("put {tenant} {name} {upload:?} {spec}"), r#"{"name":"alert"}"#)
+    }
+
+    fn roll_back_consumer(&self, tenant: &str, name: &str, version: u32, _: &str) -> Result<String, Fault> {
+        self.told(format!("roll back {tenant} {name} {version}"), "{}")
+    }
+
+    fn delete_consumer(&self, tenant: &str, name: &str, _: &str) -> Result<String, Fault> {
+        self.told(format!("delete {tenant} {name}"), "{}")
+    }
+
+    fn consumer_logs(&self, tenant: &str, name: &str, limit: u32) -> Result<String, Fault> {
+        self.told(format!("logs {tenant} {name} {limit}"), "{}")
+    }
+
     fn usage(&self, tenant: &str, asked: &UsageAsked, format: Format) -> Result<Document, Fault> {
         self.account(format!("usage {tenant} {asked:?} {format:?}")).map(document)
     }
@@ -245,6 +371,10 @@ impl Backend for World {
 
     fn now_us(&self) -> i64 {
         self.clock_us.get()
+    }
+
+    fn wait(&self, ms: u32) {
+        self.clock_us.set(self.clock_us.get() + i64::from(ms) * 1000);
     }
 
     fn random(&self) -> [u8; 32] {

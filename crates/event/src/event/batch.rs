@@ -1,7 +1,10 @@
 //! Batches: the JSON array of events that crosses a link.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
 use super::EventRef;
-use crate::json::{Elements, Members};
+use crate::json::{string, Elements, Members};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX};
 use crate::Reject;
 
@@ -27,6 +30,35 @@ pub fn parse_batch(batch: &str) -> Result<Vec<EventRef<'_>>, Reject> {
     }
     whole(&elements)?;
     Ok(events)
+}
+
+/// The types of a batch's events, each once. One pass, in which nothing but the type is looked at.
+pub fn types(batch: &str) -> Result<BTreeSet<Cow<'_, str>>, Reject> {
+    let mut elements = elements(batch)?;
+    let mut types = BTreeSet::new();
+    // As it stands in the text: most events of a batch have the type of the one before.
+    let mut last = "";
+    while let Some(start) = elements.start() {
+        let broken = |what| Reject::Batch { offset: start, what };
+        let mut members = Members::open(batch, start).ok_or(broken("an element that is no object"))?;
+        let mut found = None;
+        for member in members.by_ref() {
+            if member.key == "type" {
+                found = Some(member.value);
+            }
+        }
+        let end = members.end().ok_or(broken("broken JSON"))?;
+        let found = found.ok_or(broken("an event without `type`"))?;
+        if found != last {
+            types.insert(string(found).ok_or(broken("an event whose `type` is no text"))?);
+            last = found;
+        }
+        if elements.past(end).is_none() {
+            break;
+        }
+    }
+    whole(&elements)?;
+    Ok(types)
 }
 
 pub(crate) fn elements(batch: &str) -> Result<Elements<'_>, Reject> {
@@ -139,6 +171,18 @@ mod tests {
         assert!(batch.fits(left) && !batch.fits(left + 1));
         batch.push(&"x".repeat(left));
         assert_eq!(batch.finish().len(), BATCH_BYTES_MAX);
+    }
+
+    #[test]
+    fn types_are_those_of_the_events_and_of_nothing_inside() {
+        let batch = r#"[{"id":"1","type":"b","data":{"type":"x"}}, {"data":["type"],"type" : "a"},{"type":"\u0061"},
+            {"type":"b"}]"#;
+        assert_eq!(types(batch).unwrap().into_iter().collect::<Vec<_>>(), ["a", "b"]);
+        assert!(types("[]").unwrap().is_empty());
+        for text in ["[{}]", r#"[{"type":1}]"#, r#"[{"type":"a"}"#, r#"[{"type":"a"},3]"#, r#"[{"data":{"type":"a"}}]"#]
+        {
+            assert!(types(text).is_err(), "{text}");
+        }
     }
 
     #[test]

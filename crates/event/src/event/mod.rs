@@ -7,7 +7,7 @@ mod hash;
 mod time;
 mod view;
 
-pub use batch::{parse_batch, split, BatchWriter};
+pub use batch::{parse_batch, split, types, BatchWriter};
 pub use edit::{with_extension, with_members};
 pub use filter::type_matches;
 pub use hash::{hash64, partition_of};

@@ -1,0 +1,116 @@
+//! What the policy says to what somebody wants to do. It fails closed: no answer is no permission.
+
+use std::borrow::Cow;
+
+use er_event::keys::Action;
+use er_event::{Kind, Problem};
+use er_tenant::{Principal, OPERATOR};
+use serde_json::{json, Value};
+
+use crate::backend::Backend;
+use crate::http::Request;
+use crate::router::Route;
+
+const RETRY_AFTER_MS: u32 = 1_000;
+/// How long a change of a tenant may take to come to the policy, and between two looks whether it did.
+const KNOWN_WITHIN_MS: i64 = 3_000;
+const LOOK_MS: u32 = 200;
+
+/// Whether the policy lets the caller do this; the tenant it is about is the named one, or else the caller's own.
+pub fn ask(
+    backend: &dyn Backend,
+    caller: &Principal,
+    action: Action,
+    route: &Route,
+    request: &Request<'_>,
+) -> Result<(), Problem> {
+    let (action, tenant) = match named(route, request.query) {
+        Some(tenant) => (action, Some(tenant)),
+        // An operator who names nobody acts on nobody in particular.
+        None if caller.tenant == OPERATOR => (Action::Tenants, None),
+        None => (action, Some(Cow::Borrowed(caller.tenant.as_str()))),
+    };
+    granted(
+        backend,
+        &json!({ "kind": "api", "principal": principal(caller), "action": word(action), "tenant": tenant }),
+    )
+}
+
+/// Whether dead letters may be delivered again. `consumer`: the only one that they go to.
+pub fn redrive(
+    backend: &dyn Backend,
+    caller: &Principal,
+    tenant: &str,
+    consumer: Option<&str>,
+    events: usize,
+) -> Result<(), Problem> {
+    let consumer = consumer.map(|name| json!({ "tenant": tenant, "name": name }));
+    granted(
+        backend,
+        &json!({ "kind": "redrive", "principal": principal(caller), "tenant": tenant, "consumer": consumer, "events": events }),
+    )
+}
+
+/// Whether stored events that old may be delivered again.
+pub fn replay(
+    backend: &dyn Backend,
+    caller: &Principal,
+    tenant: &str,
+    consumer: &str,
+    age_h: i64,
+) -> Result<(), Problem> {
+    let consumer = json!({ "tenant": tenant, "name": consumer });
+    granted(
+        backend,
+        &json!({ "kind": "replay", "principal": principal(caller), "tenant": tenant, "consumer": consumer, "age_h": age_h }),
+    )
+}
+
+/// Waits until the policy knows of a tenant that was made, so that what its maker does next is not refused.
+pub fn wait_known(backend: &dyn Backend, caller: &Principal, tenant: &str) {
+    let question =
+        json!({ "kind": "api", "principal": principal(caller), "action": word(Action::Read), "tenant": tenant });
+    let end_us = backend.now_us() + KNOWN_WITHIN_MS * 1_000;
+    while granted(backend, &question).is_err() && backend.now_us() < end_us {
+        backend.wait(LOOK_MS);
+    }
+}
+
+fn granted(backend: &dyn Backend, question: &Value) -> Result<(), Problem> {
+    let away = |detail: String| {
+        Problem::new(Kind::Unavailable, format!("no policy decided: {detail}")).retry_after_ms(RETRY_AFTER_MS)
+    };
+    let decision = backend.decide(&question.to_string()).map_err(|fault| away(fault.detail))?;
+    match (decision.allow, decision.failure) {
+        (_, Some(_)) => Err(away(decision.reason)),
+        (true, None) => Ok(()),
+        (false, None) => Err(Problem::new(Kind::Forbidden, decision.reason).mend(format!(
+            "The policy of revision {} says so; whoever runs the platform can change it.",
+            decision.revision
+        ))),
+    }
+}
+
+/// The tenant that the path or the query names.
+pub fn named<'a>(route: &'a Route, query: &str) -> Option<Cow<'a, str>> {
+    if let Some(tenant) = route.tenant() {
+        return Some(Cow::Borrowed(tenant));
+    }
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    let value = pairs.find(|(name, value)| name == "tenant" && !value.is_empty())?.1;
+    Some(Cow::Owned(value.into_owned()))
+}
+
+fn principal(caller: &Principal) -> Value {
+    json!({ "tenant": caller.tenant, "role": caller.role.as_str(), "key": caller.key })
+}
+
+fn word(action: Action) -> &'static str {
+    match action {
+        Action::Publish => "publish",
+        Action::Read => "read",
+        Action::Write => "write",
+        Action::Keys => "keys",
+        Action::Tenants => "tenants",
+    }
+}

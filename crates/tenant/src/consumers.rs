@@ -1,0 +1,118 @@
+//! Whether a consumer is fed, and where what is known of it rests.
+
+use serde::{Deserialize, Serialize};
+
+/// Bucket of all that is known of tenants' consumers, under `<tenant>.<consumer>.<what>`.
+pub const CONSUMERS_BUCKET: &str = "ER_CONSUMERS";
+/// Bucket of replays, under `<tenant>.<id>`.
+pub const REPLAYS_BUCKET: &str = "ER_REPLAYS";
+/// Every consumer's state, as a filter over [`CONSUMERS_BUCKET`].
+pub const EVERY_STATE: &str = "*.*.state";
+pub const NAME_CHARS_MAX: usize = 40;
+/// What people write in a reason.
+pub const REASON_CHARS_MAX: usize = 500;
+
+const STATE: &str = ".state";
+
+/// Who holds a consumer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    /// Its tenant.
+    Owner,
+    /// The platform, while it puts in another version.
+    Update,
+    /// Its own failures.
+    Strikes,
+}
+
+/// Whether a consumer gets events; no record: it does. What is not delivered waits in the stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    pub paused: bool,
+    pub by: By,
+    /// A sentence for its owner.
+    #[serde(default)]
+    pub reason: String,
+    /// Since when, RFC 3339.
+    #[serde(default)]
+    pub at: String,
+    /// Calls that failed in a row.
+    #[serde(default)]
+    pub strikes: u32,
+}
+
+/// What whoever delivers has acted upon, written once the batch it was at is finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Of the state's key.
+    pub revision: u64,
+    pub paused: bool,
+}
+
+/// Where a consumer's state rests.
+pub fn state_path(tenant: &str, consumer: &str) -> String {
+    format!("{}{STATE}", owner(tenant, consumer))
+}
+
+/// Where it rests what was acted upon.
+pub fn seen_path(tenant: &str, consumer: &str) -> String {
+    format!("{}.seen", owner(tenant, consumer))
+}
+
+/// A tenant's consumer, as one word.
+pub fn owner(tenant: &str, consumer: &str) -> String {
+    format!("{tenant}.{consumer}")
+}
+
+/// Whose state rests there.
+pub fn owner_of_state(key: &str) -> Option<&str> {
+    key.strip_suffix(STATE)
+}
+
+/// Whether a consumer may be called so: words of `[a-z0-9]` after a letter, joined by single `-`.
+pub fn valid_name(name: &str) -> bool {
+    name.len() <= NAME_CHARS_MAX
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name
+            .split('-')
+            .all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()))
+}
+
+/// Whether a consumer's place may be asked for under this name: also the ids of components that were deployed by hand.
+pub fn valid_place(name: &str) -> bool {
+    (1..=200).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_reads_back_and_is_as_others_write_it() {
+        let text = r#"{"paused":true,"by":"strikes","reason":"r","at":"2026-01-01T00:00:00Z","strikes":5}"#;
+        let state: State = serde_json::from_str(text).unwrap();
+        assert_eq!((state.by, state.strikes), (By::Strikes, 5));
+        assert_eq!(serde_json::to_string(&state).unwrap(), text);
+        let short: State = serde_json::from_str(r#"{"paused":false,"by":"owner"}"#).unwrap();
+        assert!(!short.paused && short.reason.is_empty());
+    }
+
+    #[test]
+    fn a_key_names_its_owner() {
+        assert_eq!(owner_of_state(&state_path("acme", "alert")), Some("acme.alert"));
+        assert_eq!(owner_of_state(&seen_path("acme", "alert")), None);
+    }
+
+    #[test]
+    fn names_are_words_joined_by_single_dashes() {
+        for (name, good) in
+            [("a", true), ("a-1", true), ("", false), ("1a", false), ("a--b", false), ("a-", false), ("A", false)]
+        {
+            assert_eq!(valid_name(name), good, "{name}");
+        }
+        assert!(valid_name(&"a".repeat(40)) && !valid_name(&"a".repeat(41)));
+        assert!(valid_place("acme_alert-alert") && !valid_place("a.b") && !valid_place("") && !valid_place("a*"));
+    }
+}

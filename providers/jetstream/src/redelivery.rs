@@ -1,0 +1,306 @@
+//! `redelivery`: dead letters delivered again or discarded, and replays begun.
+
+use std::collections::BTreeSet;
+
+use anyhow::Context as _;
+use async_nats::jetstream::consumer::pull;
+use async_nats::jetstream::stream::Stream;
+use er_event::dead::DeadLetter;
+use er_event::event::{partition_of, EventRef};
+use futures::{StreamExt as _, TryStreamExt as _};
+use metrics::counter;
+use serde_json::{json, Value};
+use tracing::info;
+use wasmcloud_provider_sdk::Context;
+
+use crate::bindings::eventrunner::platform::types::{Fault, FaultCode};
+use crate::bindings::exports::eventrunner::platform::redelivery::{Handler, Letters, Window};
+use crate::dead::{self, Letter};
+use crate::fault::{fault, publish_fault, unavailable};
+use crate::payload::Payload;
+use crate::provider::{Jetstream, Parts};
+use crate::publish::{now_us, publish, Outgoing};
+use crate::{replay, retry, streams};
+
+/// Dead letters of one call.
+const LETTERS_MAX: usize = 1_000;
+/// Dead letters that are looked at to find those that match.
+const LOOKED_AT_MAX: usize = 20_000;
+/// Under way at once: each waits for the disk.
+const AT_ONCE: usize = 32;
+/// As admission has it: what keeps order is one of so many.
+const PARTITIONS: u32 = 16;
+
+impl Handler<Option<Context>> for Jetstream {
+    async fn show(
+        &self,
+        cx: Option<Context>,
+        tenant: String,
+        seq: u64,
+    ) -> anyhow::Result<Result<Option<String>, Fault>> {
+        Ok(async {
+            let (_, stream) = self.dead(cx.as_ref(), &tenant).await?;
+            let letter = dead::one(&stream, &tenant, seq).await.map_err(away)?;
+            Ok(letter.map(|letter| letter.json()))
+        }
+        .await)
+    }
+
+    async fn select(
+        &self,
+        cx: Option<Context>,
+        tenant: String,
+        letters: Letters,
+    ) -> anyhow::Result<Result<String, Fault>> {
+        Ok(async {
+            let (_, stream) = self.dead(cx.as_ref(), &tenant).await?;
+            select(&stream, &tenant, &letters).await
+        }
+        .await)
+    }
+
+    async fn redrive(
+        &self,
+        cx: Option<Context>,
+        tenant: String,
+        seqs: Vec<u64>,
+    ) -> anyhow::Result<Result<String, Fault>> {
+        Ok(async {
+            let (parts, stream) = self.dead(cx.as_ref(), &tenant).await?;
+            redrive(parts, &stream, &tenant, few(seqs)?).await
+        }
+        .await)
+    }
+
+    async fn discard(
+        &self,
+        cx: Option<Context>,
+        tenant: String,
+        seqs: Vec<u64>,
+    ) -> anyhow::Result<Result<String, Fault>> {
+        Ok(async {
+            let (_, stream) = self.dead(cx.as_ref(), &tenant).await?;
+            let seqs = few(seqs)?;
+            let (tenant, stream) = (&tenant, &stream);
+            let done = futures::stream::iter(seqs).map(|seq| async move {
+                match dead::one(stream, tenant, seq).await? {
+                    Some(letter) => anyhow::Ok(stream.delete_message(letter.seq).await?),
+                    None => Ok(false),
+                }
+            });
+            let done: Vec<bool> = done.buffered(AT_ONCE).try_collect().await.map_err(away)?;
+            let discarded = done.into_iter().filter(|done| *done).count();
+            info!(tenant, discarded, "audit: dead letters discarded");
+            counter!("eventrunner_dead_letters_discarded_total").increment(discarded as u64);
+            Ok(json!({ "discarded": discarded }).to_string())
+        }
+        .await)
+    }
+
+    async fn replay(
+        &self,
+        cx: Option<Context>,
+        tenant: String,
+        window: Window,
+        by: String,
+    ) -> anyhow::Result<Result<String, Fault>> {
+        Ok(async {
+            let (parts, _) = self.dead(cx.as_ref(), &tenant).await?;
+            let Some(_) = retry_of(parts, &tenant, &window.consumer).await.map_err(away)? else {
+                return Err(no_consumer(&window.consumer));
+            };
+            replay::begin(parts, &tenant, window, by).await
+        }
+        .await)
+    }
+
+    async fn replays(&self, cx: Option<Context>, tenant: String) -> anyhow::Result<Result<String, Fault>> {
+        Ok(async {
+            let (parts, _) = self.dead(cx.as_ref(), &tenant).await?;
+            replay::list(parts, &tenant).await
+        }
+        .await)
+    }
+}
+
+impl Jetstream {
+    /// The tenant's dead letters, for a caller that has a link.
+    async fn dead(&self, cx: Option<&Context>, tenant: &str) -> Result<(&Parts, Stream), Fault> {
+        self.check_link(cx, "redelivery").await?;
+        if !er_event::keys::valid_tenant(tenant) {
+            return Err(fault(FaultCode::Invalid, format!("`{tenant}` is not a tenant name")));
+        }
+        let parts = self.parts().await.map_err(|e| unavailable("JetStream can't be reached", &e))?;
+        let stream = parts.js.get_stream(streams::DEAD).await.map_err(|e| unavailable("dead letters", &e))?;
+        Ok((parts, stream))
+    }
+}
+
+fn away(error: anyhow::Error) -> Fault {
+    unavailable("dead letters can't be worked on", &format!("{error:#}"))
+}
+
+fn no_consumer(consumer: &str) -> Fault {
+    fault(FaultCode::NotFound, format!("no consumer `{consumer}` of this tenant was ever deployed"))
+}
+
+/// In order, each once.
+fn few(seqs: Vec<u64>) -> Result<Vec<u64>, Fault> {
+    if seqs.len() > LETTERS_MAX {
+        return Err(fault(
+            FaultCode::Invalid,
+            format!("{} dead letters in one call; at most {LETTERS_MAX}", seqs.len()),
+        ));
+    }
+    Ok(seqs.into_iter().collect::<BTreeSet<_>>().into_iter().collect())
+}
+
+async fn select(stream: &Stream, tenant: &str, wanted: &Letters) -> Result<String, Fault> {
+    let mut found: Vec<Letter> = Vec::new();
+    if wanted.seqs.is_empty() {
+        let limit = (wanted.limit as usize).min(LETTERS_MAX);
+        let mut after = 0;
+        for _ in 0..LOOKED_AT_MAX {
+            if found.len() >= limit {
+                break;
+            }
+            let Some(letter) = dead::next(stream, tenant, after).await.map_err(away)? else { break };
+            after = letter.seq;
+            if letter.read().is_ok_and(|read| matches(&read, wanted)) {
+                found.push(letter);
+            }
+        }
+    } else {
+        let letters = futures::stream::iter(few(wanted.seqs.clone())?);
+        let letters = letters.map(|seq| async move { dead::one(stream, tenant, seq).await }).buffered(AT_ONCE);
+        found = letters.try_filter_map(|letter| async { Ok(letter) }).try_collect().await.map_err(away)?;
+    }
+    let seqs: Vec<u64> = found.iter().map(|letter| letter.seq).collect();
+    let consumers: BTreeSet<String> =
+        found.iter().filter_map(|letter| letter.read().ok()).filter_map(|read| read.consumer).collect();
+    Ok(json!({ "seqs": seqs, "consumers": consumers }).to_string())
+}
+
+fn matches(letter: &DeadLetter, wanted: &Letters) -> bool {
+    wanted.consumer.as_ref().is_none_or(|name| letter.consumer.as_ref() == Some(name))
+        && wanted.stage.as_ref().is_none_or(|stage| letter.stage == *stage)
+        && wanted.reason.as_ref().is_none_or(|part| letter.reason.contains(part.as_str()))
+}
+
+async fn redrive(parts: &Parts, stream: &Stream, tenant: &str, seqs: Vec<u64>) -> Result<String, Fault> {
+    let done = futures::stream::iter(seqs)
+        .map(|seq| async move { (seq, redrive_one(parts, stream, tenant, seq).await) })
+        .buffered(AT_ONCE);
+    let done: Vec<(u64, Result<(), String>)> = done.collect().await;
+    let redriven = done.iter().filter(|(_, result)| result.is_ok()).count();
+    let kept: Vec<Value> =
+        done.into_iter().filter_map(|(seq, result)| Some(json!({ "seq": seq, "reason": result.err()? }))).collect();
+    info!(tenant, redriven, kept = kept.len(), "audit: dead letters redriven");
+    counter!("eventrunner_dead_letters_redriven_total").increment(redriven as u64);
+    Ok(json!({ "redriven": redriven, "kept": kept }).to_string())
+}
+
+/// The letter goes only after what was made of it is durable; its place names the message, so that a repeat makes no second.
+async fn redrive_one(parts: &Parts, stream: &Stream, tenant: &str, seq: u64) -> Result<(), String> {
+    let text = |error: anyhow::Error| format!("{error:#}");
+    let letter = dead::one(stream, tenant, seq).await.map_err(text)?;
+    let letter = letter.ok_or("there is no such dead letter, or not any more")?.read().map_err(text)?;
+    let out = match &letter.consumer {
+        Some(consumer) => {
+            retry_of(parts, tenant, consumer).await.map_err(text)?.ok_or_else(|| no_consumer(consumer).detail)?;
+            to_consumer(tenant, consumer, seq, &letter)
+        }
+        None => to_pipeline(tenant, parts.settings.shards, seq, &letter),
+    };
+    publish(&parts.js, out).await.map_err(|e| publish_fault(&e).detail)?;
+    stream.delete_message(seq).await.map_err(|e| format!("it is on its way, and could not be removed: {e}"))?;
+    Ok(())
+}
+
+fn to_consumer(tenant: &str, consumer: &str, seq: u64, letter: &DeadLetter) -> Outgoing {
+    Outgoing {
+        subject: streams::retry_subject(tenant, consumer),
+        message_id: format!("redrive-{seq}"),
+        received_us: 0,
+        headers: retry::headers(1, 0, 1, &round(seq)),
+        payload: Payload::pack(format!("[{}]", letter.event)),
+    }
+}
+
+fn to_pipeline(tenant: &str, shards: u32, seq: u64, letter: &DeadLetter) -> Outgoing {
+    let partition = EventRef::parse(&letter.event).map_or(0, |event| partition_of(tenant, &event)) % PARTITIONS;
+    Outgoing {
+        subject: streams::raw_subject(partition % shards, tenant),
+        message_id: format!("redrive-{seq}"),
+        received_us: now_us(),
+        headers: vec![(streams::EVENTS_COUNT, "1".into()), (streams::ROUND, round(seq))],
+        payload: Payload::pack(format!("[{}]", letter.event)),
+    }
+}
+
+/// What makes a dead letter of a redriven event another than the one that it was.
+fn round(seq: u64) -> String {
+    format!("r{seq}")
+}
+
+/// What waits for the consumer's next attempts; none: no such consumer was ever there.
+pub async fn retry_of(parts: &Parts, tenant: &str, consumer: &str) -> anyhow::Result<Option<u64>> {
+    if !er_tenant::consumers::valid_place(consumer) {
+        return Ok(None);
+    }
+    let stream = parts.js.get_stream(streams::RETRY).await.context("the stream of retries")?;
+    let subject = streams::retry_subject(tenant, consumer);
+    for durable in [format!("{tenant}={consumer}"), consumer.to_owned()] {
+        let [_, name] = streams::delivery_names(&durable);
+        // A place of that name may be another tenant's.
+        if let Ok(mut found) = stream.get_consumer::<pull::Config>(&name).await {
+            let info = found.info().await?;
+            if info.config.filter_subject == subject {
+                return Ok(Some(info.num_pending + info.num_ack_pending as u64));
+            }
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter() -> DeadLetter {
+        DeadLetter {
+            stage: "deliver".into(),
+            reason: "no such order".into(),
+            attempts: 5,
+            consumer: Some("alert".into()),
+            revision: None,
+            time_us: 0,
+            event: r#"{"specversion":"1.0","id":"1","source":"/s","type":"t"}"#.into(),
+        }
+    }
+
+    fn wanted(consumer: Option<&str>, stage: Option<&str>, reason: Option<&str>) -> Letters {
+        let text = |part: Option<&str>| part.map(str::to_owned);
+        Letters { seqs: vec![], consumer: text(consumer), stage: text(stage), reason: text(reason), limit: 10 }
+    }
+
+    #[test]
+    fn letters_match_by_all_that_is_said() {
+        assert!(matches(&letter(), &wanted(None, None, None)));
+        assert!(matches(&letter(), &wanted(Some("alert"), Some("deliver"), Some("order"))));
+        for other in [wanted(Some("x"), None, None), wanted(None, Some("rules"), None), wanted(None, None, Some("x"))] {
+            assert!(!matches(&letter(), &other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_redriven_letter_begins_anew_and_is_known_as_such() {
+        let out = to_consumer("acme", "alert", 8, &letter());
+        assert_eq!((&*out.subject, &*out.message_id), ("er.retry.acme.alert", "redrive-8"));
+        assert!(out.headers.contains(&(retry::ATTEMPT, "1".into())), "{:?}", out.headers);
+        assert!(out.headers.contains(&(streams::ROUND, "r8".into())), "{:?}", out.headers);
+        let raw = to_pipeline("acme", 4, 8, &letter());
+        assert!(raw.subject.starts_with("er.raw.") && raw.subject.ends_with(".acme"), "{}", raw.subject);
+        assert_eq!(raw.payload.unpack().unwrap(), out.payload.unpack().unwrap());
+    }
+}

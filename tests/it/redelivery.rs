@@ -1,0 +1,133 @@
+//! Dead letters delivered again or discarded, and stored events replayed, by who may.
+
+use std::time::Duration;
+
+use anyhow::{ensure, Context as _};
+use er_deploy::client::Answer;
+use er_testkit::{until, Component, Consumer, Oracle, Tenant};
+use reqwest::Method;
+use serde_json::{json, Value};
+
+use crate::support::{now, now_us, refused, send, shared, stored};
+
+const WITHIN: Duration = Duration::from_secs(60);
+const LONG_AGO: &str = "2020-01-01T00:00:00Z";
+
+async fn post(tenant: &Tenant, path: &str, body: &Value) -> anyhow::Result<Answer> {
+    tenant.client.call(Method::POST, path, Some(body)).await
+}
+
+async fn handled(oracle: &Oracle, consumer: &Consumer, id: &str) -> anyhow::Result<()> {
+    until(&format!("event {id} with the consumer"), WITHIN, || async {
+        Ok(oracle.was_handled(&consumer.id, LONG_AGO, "/s", id).await?.then_some(()))
+    })
+    .await
+}
+
+/// The dead letter of an event behind a place.
+async fn dead(tenant: &Tenant, id: &str, after: u64) -> anyhow::Result<Value> {
+    until(&format!("the dead letter of {id}"), WITHIN, || async {
+        let all = tenant.dead_letters().await?;
+        Ok(all.into_iter().find(|letter| letter["event"]["id"] == id && letter["seq"].as_u64() > Some(after)))
+    })
+    .await
+}
+
+#[test]
+fn dead_letters_are_delivered_again_die_again_and_are_discarded() -> anyhow::Result<()> {
+    shared(|platform| async move {
+        let tenant = platform.tenant("redriven").await?;
+        let consumer = platform.consumer(&tenant, Component::Hostile, &[("attempts_max", "1")]).await?;
+        let oracle = Oracle::new(tenant.clone());
+        let from_ms = now_us() / 1_000 + 5_000;
+        send(&tenant, "/s", "later", "test.later", &from_ms.to_string()).await?;
+        send(&tenant, "/s", "never", "test.fail", "1").await?;
+        let later = dead(&tenant, "later", 0).await?["seq"].as_u64().context("no seq")?;
+        let never = dead(&tenant, "never", 0).await?["seq"].as_u64().context("no seq")?;
+        let one = tenant.client.get(&format!("/api/v1/dead-letters/{never}")).await?;
+        ensure!(one.status == 200 && one.json()["reason"] == "test.fail: never", "{}", one.body);
+
+        // Another tenant neither sees them nor moves them.
+        let other = platform.tenant("stranger").await?;
+        refused(&other.client.get(&format!("/api/v1/dead-letters/{never}")).await?, 404, "not-found")?;
+        let theirs = post(&other, "/api/v1/dead-letters:redrive", &json!({ "seqs": [never] })).await?;
+        ensure!(theirs.json()["redriven"] == 0, "{}", theirs.body);
+        let theirs = post(&other, "/api/v1/dead-letters:discard", &json!({ "seqs": [never] })).await?;
+        ensure!(theirs.json()["discarded"] == 0, "{}", theirs.body);
+        let viewer = tenant.key("viewer").await?;
+        let path = "/api/v1/dead-letters:redrive";
+        refused(&viewer.client.call(Method::POST, path, Some(&json!({ "all": true }))).await?, 403, "forbidden")?;
+
+        // What still fails is a dead letter again: another one, though it is the same event.
+        let again = post(&tenant, path, &json!({ "seqs": [never] })).await?;
+        ensure!(again.json()["redriven"] == 1, "{} {}", again.status, again.body);
+        let again = dead(&tenant, "never", never).await?["seq"].as_u64().context("no seq")?;
+
+        until("the time that it waits for", WITHIN, || async { Ok((now_us() / 1_000 > from_ms).then_some(())) })
+            .await?;
+        let done = post(&tenant, path, &json!({ "consumer": consumer.id, "reason": "test.later" })).await?;
+        ensure!(done.json()["redriven"] == 1, "{} {}", done.status, done.body);
+        handled(&oracle, &consumer, "later").await?;
+        let gone = post(&tenant, path, &json!({ "seqs": [later] })).await?;
+        ensure!(gone.json()["redriven"] == 0, "{}", gone.body);
+
+        let discarded = post(&tenant, "/api/v1/dead-letters:discard", &json!({ "seqs": [again] })).await?;
+        ensure!(discarded.json()["discarded"] == 1, "{} {}", discarded.status, discarded.body);
+        until("no dead letter", WITHIN, || async { Ok(tenant.dead_letters().await?.is_empty().then_some(())) }).await?;
+        platform.retire(&consumer).await
+    })
+}
+
+#[test]
+fn a_window_is_replayed_to_one_consumer_once_more_and_no_other_event() -> anyhow::Result<()> {
+    shared(|platform| async move {
+        let tenant = platform.tenant("replayed").await?;
+        let consumer = platform.consumer(&tenant, Component::Recorder, &[]).await?;
+        let oracle = Oracle::new(tenant.clone());
+        let ids: Vec<String> = (0..30).map(|n| n.to_string()).collect();
+        let sent = |id: String| {
+            let (tenant, oracle) = (&tenant, &oracle);
+            async move {
+                oracle.sending("/s", &id, "1");
+                send(tenant, "/s", &id, "t", "1").await?;
+                oracle.acknowledged("/s", &id);
+                stored(tenant, "/s", &id).await.map(drop)
+            }
+        };
+        sent("early".into()).await?;
+        handled(&oracle, &consumer, "early").await?;
+        let from = now();
+        for id in &ids {
+            sent(id.clone()).await?;
+        }
+        for id in &ids {
+            handled(&oracle, &consumer, id).await?;
+        }
+        let (_, before) = oracle.settled(&consumer.id, WITHIN).await?;
+
+        let unknown = json!({ "consumer": "nobody", "from": from });
+        refused(&post(&tenant, "/api/v1/replays", &unknown).await?, 404, "not-found")?;
+        let old = json!({ "consumer": consumer.id, "from": LONG_AGO });
+        refused(&post(&tenant, "/api/v1/replays", &old).await?, 403, "forbidden")?;
+        let begun =
+            post(&tenant, "/api/v1/replays", &json!({ "consumer": consumer.id, "from": from, "types": ["t"] })).await?;
+        ensure!(begun.status == 202, "{} {}", begun.status, begun.body);
+        let id = begun.json()["id"].as_str().context("no id")?.to_owned();
+        let done = until("the replay to be over", WITHIN, || async {
+            let record = tenant.client.get(&format!("/api/v1/replays/{id}")).await?.json();
+            Ok((record["done"] == true).then_some(record))
+        })
+        .await?;
+        ensure!(done["state"] == "done" && done["sent"] == 30, "{done}");
+        until("each event with the consumer once more", WITHIN, || async {
+            let report = oracle.consumer(&consumer.id).await?;
+            ensure!(report.is_clean() && report.repeated >= before.repeated + 30, "{report}");
+            Ok(Some(()))
+        })
+        .await?;
+        let report = oracle.consumer(&consumer.id).await?;
+        ensure!(report.repeated == before.repeated + 30, "{report}");
+        ensure!(tenant.dead_letters().await?.is_empty());
+        platform.retire(&consumer).await
+    })
+}
