@@ -3,12 +3,15 @@
 //! Of the neighbour nothing is lost, made up or late; the platform's host never restarts, the tenants' is there or back
 //! in seconds; and each event of the offender comes to its end with a reason, or waits.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context as _};
+use async_nats::jetstream;
 use er_testkit::{until, Component, Consumer, Part, Platform, Tenant};
-use serde_json::Value;
+use reqwest::Method;
+use serde_json::{json, Value};
 
 use crate::scene::Neighbour;
 use crate::support::{alone, send, stored};
@@ -16,6 +19,7 @@ use crate::support::{alone, send, stored};
 /// Five events that fail one by one and twice each are more than five strikes.
 const EVENTS: usize = 5;
 const ATTEMPTS: u64 = 2;
+const STRIKES: u64 = 5;
 const ENDED_WITHIN: Duration = Duration::from_secs(90);
 /// The tenants' host, after whoever did it harm is gone.
 const BACK_WITHIN: Duration = Duration::from_secs(5);
@@ -63,6 +67,7 @@ struct Offender<'k> {
     kind: &'k Kind,
     tenant: Tenant,
     consumer: Consumer,
+    nats: async_nats::Client,
 }
 
 // === impl Offender ===
@@ -73,7 +78,7 @@ impl<'k> Offender<'k> {
         let attempts = ATTEMPTS.to_string();
         let settings = [("attempts_max", &*attempts), ("backoff_ms", "100"), ("timeout_ms", "1000")];
         let consumer = platform.consumer(&tenant, kind.component, &settings).await?;
-        Ok(Self { kind, tenant, consumer })
+        Ok(Self { kind, tenant, consumer, nats: platform.nats().await? })
     }
 
     async fn provoke(&self) -> anyhow::Result<()> {
@@ -84,14 +89,44 @@ impl<'k> Offender<'k> {
         Ok(())
     }
 
+    /// Whether it is paused; if so, for its strikes, in words that its owner understands.
+    async fn paused(&self) -> anyhow::Result<bool> {
+        let bucket = jetstream::new(self.nats.clone()).get_key_value("ER_CONSUMERS").await?;
+        let found = bucket.get(format!("{}.{}.state", self.tenant.id, self.consumer.id)).await?;
+        let Some(state) = found else { return Ok(false) };
+        let state: Value = serde_json::from_slice(&state)?;
+        if state["paused"] != true {
+            return Ok(false);
+        }
+        ensure!(state["by"] == "strikes" && state["strikes"].as_u64() >= Some(STRIKES), "{state}");
+        let said = state["reason"].as_str().context("no reason")?;
+        ensure!(said.contains(self.kind.reason) && said.contains("resume"), "{state}");
+        Ok(true)
+    }
+
+    async fn resume(&self) -> anyhow::Result<()> {
+        let path = format!("/api/v1/consumers/{}:resume", self.consumer.id);
+        let answer = self.tenant.client.call(Method::POST, &path, Some(&json!({}))).await?;
+        ensure!(answer.status == 200, "{} {}", answer.status, answer.body);
+        Ok(())
+    }
+
     /// Every event came to its end, with a reason that says what happened.
+    /// What fails as a whole is paused on the way, and let go on by its owner each time: what waited meanwhile is not lost.
     async fn ends(&self) -> anyhow::Result<()> {
+        let pauses = AtomicUsize::new(0);
         let letters = until("dead letters of all events", ENDED_WITHIN, || async {
+            if self.paused().await? {
+                pauses.fetch_add(1, Ordering::Relaxed);
+                self.resume().await?;
+            }
             let letters = self.tenant.dead_letters().await?;
             ensure!(letters.len() >= EVENTS, "{} of {EVENTS}: {letters:?}", letters.len());
             Ok(Some(letters))
         })
         .await?;
+        let pauses = pauses.into_inner();
+        ensure!((pauses > 0) == self.kind.strikes, "it was paused {pauses} times");
         for n in 0..EVENTS {
             let id = n.to_string();
             let of: Vec<&Value> = letters.iter().filter(|letter| letter["event"]["id"] == id.as_str()).collect();
@@ -114,7 +149,15 @@ async fn misbehaves(platform: &Platform, neighbour: &Neighbour, kind: &Kind) -> 
     let processes = &platform.processes;
     let host = processes.identity(Part::PlatformHost).context("no platform host")?;
     let tenants = processes.identity(Part::TenantHost);
-    let offender = Offender::start(platform, kind).await?;
+    let offender = match Offender::start(platform, kind).await {
+        Ok(offender) => offender,
+        // The gate lets it not even start, and names what it reaches for; where there is no gate, nothing answers it.
+        Err(refused) if kind.component == Component::ForbiddenImport => {
+            ensure!(format!("{refused:#}").contains("eventrunner:platform/kv"), "{refused:#}");
+            return Ok(format!("{:<20} refused at deployment", kind.name));
+        }
+        Err(error) => return Err(error),
+    };
     offender.provoke().await?;
     offender.ends().await?;
     platform.retire(&offender.consumer).await?;
