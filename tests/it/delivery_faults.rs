@@ -7,14 +7,12 @@ use anyhow::{ensure, Context as _};
 use er_testkit::{until, Component, Consumer, Oracle, Platform, Tenant};
 use futures::StreamExt as _;
 use serde_json::Value;
-use tokio::sync::watch;
 
-use crate::support::{accepted, alone, event, now, now_us, post, send, BATCH};
+use crate::scene::Neighbour;
+use crate::support::{accepted, alone, event, now_us, post, send, BATCH};
 
 const DEAD_WITHIN: Duration = Duration::from_secs(60);
 const HANDLED_WITHIN: Duration = Duration::from_secs(20);
-/// The neighbour's events are with its consumer within this time, whatever happens next door.
-const NEIGHBOUR_WITHIN: Duration = Duration::from_secs(5);
 
 const ATTEMPTS: u64 = 3;
 const BACKOFF_MS: u64 = 200;
@@ -75,55 +73,6 @@ impl Hostile {
 
     async fn retire(self) -> anyhow::Result<()> {
         self.platform.retire(&self.consumer).await
-    }
-}
-
-/// A tenant whose consumer must get its events in time all along.
-struct Neighbour {
-    stop: watch::Sender<bool>,
-    task: tokio::task::JoinHandle<anyhow::Result<(usize, Duration)>>,
-}
-
-// === impl Neighbour ===
-
-impl Neighbour {
-    async fn start(platform: &Arc<Platform>, theme: &str) -> anyhow::Result<Self> {
-        let tenant = platform.tenant(theme).await?;
-        let consumer = platform.consumer(&tenant, Component::Recorder, &[]).await?;
-        let oracle = Oracle::new(tenant.clone());
-        let arrives = move |n: usize, within: Duration| {
-            let (tenant, consumer, oracle) = (tenant.clone(), consumer.clone(), Oracle::new(oracle.tenant.clone()));
-            async move {
-                let (since, id) = (now(), n.to_string());
-                send(&tenant, "/s", &id, "t", "1").await?;
-                until("the neighbour's event with its consumer", within, || async {
-                    Ok(oracle.was_handled(&consumer.id, &since, "/s", &id).await?.then_some(()))
-                })
-                .await
-            }
-        };
-        arrives(0, HANDLED_WITHIN).await?;
-        let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(async move {
-            let (mut count, mut slowest) = (0, Duration::ZERO);
-            while !*stopped.borrow() {
-                count += 1;
-                let started = Instant::now();
-                arrives(count, NEIGHBOUR_WITHIN).await?;
-                slowest = slowest.max(started.elapsed());
-            }
-            Ok((count, slowest))
-        });
-        Ok(Self { stop, task })
-    }
-
-    /// Says how many of its events arrived, or which did not.
-    async fn stop(self) -> anyhow::Result<()> {
-        self.stop.send_replace(true);
-        let (count, slowest) = self.task.await??;
-        eprintln!("the neighbour got {count} events meanwhile, the slowest after {} ms", slowest.as_millis());
-        ensure!(count > 0, "the neighbour got nothing");
-        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is tried again and again while something breaks.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,7 @@ use anyhow::ensure;
 use er_testkit::load::Shape;
 use er_testkit::usage::collected;
 use er_testkit::{until, Component, Consumer, Load, Oracle, Platform, Rng};
+use tokio::sync::watch;
 
 use crate::support::{event, now, post, save_rules, send, stored, EVENT, LIVE_WITHIN};
 
@@ -14,6 +16,8 @@ use crate::support::{event, now, post, save_rules, send, stored, EVENT, LIVE_WIT
 pub const FRESH_WITHIN: Duration = Duration::from_secs(60);
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(60);
 const SETTLED_WITHIN: Duration = Duration::from_secs(90);
+/// A neighbour's events are with its consumer within this time, whatever happens next door.
+const NEIGHBOUR_WITHIN: Duration = Duration::from_secs(5);
 
 /// What the tenant's rules leave on every event.
 const SEEN: &str = r#""ertags":"seen""#;
@@ -25,6 +29,100 @@ pub struct Scene {
     consumer: Consumer,
     pub rng: Rng,
     probes: usize,
+}
+
+/// A tenant that has steady load on it and a consumer, and must not notice what happens next door.
+pub struct Neighbour {
+    oracle: Arc<Oracle>,
+    consumer: Consumer,
+    load: Load,
+    stop: watch::Sender<bool>,
+    probes: tokio::task::JoinHandle<anyhow::Result<()>>,
+    arrived: Arc<Arrived>,
+}
+
+/// Events whose way to the consumer was watched one by one.
+#[derive(Debug, Default)]
+struct Arrived {
+    count: AtomicU64,
+    slowest_ms: AtomicU64,
+}
+
+// === impl Neighbour ===
+
+impl Neighbour {
+    /// Starts it; returns once its first event arrived.
+    pub async fn start(platform: &Arc<Platform>, theme: &str) -> anyhow::Result<Self> {
+        let tenant = platform.tenant(theme).await?;
+        let consumer = platform.consumer(&tenant, Component::Recorder, &[]).await?;
+        let oracle = Arc::new(Oracle::new(tenant));
+        arrives(&oracle, &consumer, "first", FRESH_WITHIN).await?;
+        let shape = Shape { connections: 2, events_per_s: 60, batches: vec![1, 1, 8], ..Shape::default() };
+        let load = Load::start(&oracle.tenant.client, &oracle, &shape);
+        let (stop, stopped) = watch::channel(false);
+        let arrived = Arc::<Arrived>::default();
+        let probes = {
+            let (oracle, consumer, arrived) = (Arc::clone(&oracle), consumer.clone(), Arc::clone(&arrived));
+            tokio::spawn(async move {
+                while !*stopped.borrow() {
+                    let started = Instant::now();
+                    let count = arrived.count.load(Ordering::Relaxed);
+                    arrives(&oracle, &consumer, &format!("probe-{count}"), NEIGHBOUR_WITHIN).await?;
+                    let took = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                    arrived.slowest_ms.fetch_max(took, Ordering::Relaxed);
+                    arrived.count.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok(())
+            })
+        };
+        Ok(Self { oracle, consumer, load, stop, probes, arrived })
+    }
+
+    /// Waits until an event that is sent from now on arrives: how many have by then, and after how many milliseconds the
+    /// slowest since this was asked last.
+    pub async fn goes_on(&self) -> anyhow::Result<(u64, u64)> {
+        // The one that is on its way may have been sent before.
+        let goal = self.arrived.count.load(Ordering::Relaxed) + 2;
+        until("the neighbour's next event with its consumer", 2 * NEIGHBOUR_WITHIN, || async {
+            ensure!(!self.probes.is_finished(), "an event of the neighbour did not arrive");
+            Ok((self.arrived.count.load(Ordering::Relaxed) >= goal).then_some(()))
+        })
+        .await?;
+        let slowest = self.arrived.slowest_ms.swap(0, Ordering::Relaxed);
+        Ok((self.arrived.count.load(Ordering::Relaxed), slowest))
+    }
+
+    /// Ends it, and holds the platform to have lost nothing of it, made nothing up, and kept each in time.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.stop.send_replace(true);
+        self.probes.await??;
+        let (count, slowest) = (&self.arrived.count, &self.arrived.slowest_ms);
+        let (count, slowest) = (count.load(Ordering::Relaxed), slowest.load(Ordering::Relaxed));
+        let stats = self.load.stop(ACKNOWLEDGED_WITHIN).await?;
+        eprintln!("the neighbour: {count} events watched, the slowest after {slowest} ms; load: {stats}");
+        ensure!(count > 0, "the neighbour got nothing");
+        let (store, handled) = self.oracle.settled(&self.consumer.id, SETTLED_WITHIN).await?;
+        ensure!(store.is_clean() && store.repeated == 0, "the neighbour's store: {store}");
+        ensure!(handled.is_clean(), "the neighbour's consumer: {handled}");
+        let dead = self.oracle.tenant.dead_letters().await?;
+        ensure!(dead.is_empty(), "the neighbour has {} dead letters, such as {:?}", dead.len(), dead.first());
+        Ok(())
+    }
+}
+
+async fn arrives(oracle: &Oracle, consumer: &Consumer, id: &str, within: Duration) -> anyhow::Result<()> {
+    let since = now();
+    oracle.sending("/watched", id, "1");
+    // As a client would that is told to come again.
+    until("the neighbour's event to be taken", within, || async {
+        send(&oracle.tenant, "/watched", id, "t", "1").await.map(Some)
+    })
+    .await?;
+    oracle.acknowledged("/watched", id);
+    until("the neighbour's event with its consumer", within, || async {
+        Ok(oracle.was_handled(&consumer.id, &since, "/watched", id).await?.then_some(()))
+    })
+    .await
 }
 
 // === impl Scene ===

@@ -4,7 +4,7 @@ use er_event::keys::Action;
 use er_event::{Kind, Problem};
 use er_tenant::Principal;
 
-use crate::auth::{authenticate, Permission};
+use crate::auth::{self, authenticate, Permission};
 use crate::backend::Backend;
 use crate::http::{Answer, Request, Response, TEXT};
 use crate::query::Query;
@@ -36,7 +36,13 @@ fn answer(backend: &dyn Backend, request: &Request<'_>, route: &Route) -> Result
         Route::Health => return Ok(health::check(backend).into()),
         _ => {}
     }
-    let caller = authenticate(backend, request)?;
+    let caller = authenticate(backend, request).inspect_err(|problem| {
+        // As who looks where it may not look is.
+        if problem.status == 401 {
+            let who = auth::presented_by(request);
+            backend.log(&format!("refused: {} {} {who}: {}", request.method, request.path, problem.detail));
+        }
+    })?;
     let done = let_in(backend, request, route, &caller).and_then(|()| match route {
         Route::Tail => stream(backend, request, &caller),
         _ => respond(backend, request, route, &caller).map(Answer::Whole),

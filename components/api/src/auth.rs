@@ -33,6 +33,15 @@ fn unauthorized(denied: Denied) -> Problem {
         .mend("Use a key that is neither revoked nor expired, of a tenant that is not suspended.")
 }
 
+/// Who calls, as far as the key tells that is no good: never the key itself. What can't be one of our keys is not repeated.
+pub fn presented_by(request: &Request<'_>) -> String {
+    match presented(request).map(Lookup::parse) {
+        None => "without a key".into(),
+        Some(Err(_)) => "with what is no key".into(),
+        Some(Ok(lookup)) => format!("by key {} of {}", er_tenant::key_id(&lookup.hash), lookup.tenant),
+    }
+}
+
 fn presented<'a>(request: &'a Request<'_>) -> Option<&'a str> {
     let bearer = request.header("authorization").and_then(|value| {
         let (scheme, key) = value.split_once(' ')?;

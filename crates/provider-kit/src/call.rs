@@ -31,6 +31,9 @@ pub enum CallError {
     /// The component was entered and left without an answer: it trapped or ran into a limit of its host.
     #[error("{target} trapped, or ran into a limit of its host")]
     Trapped { target: String },
+    /// More than is taken of an answer; the rest of it was not waited for.
+    #[error("{target} gave an answer of more than {} KiB", bytes_max / 1024)]
+    TooLarge { target: String, bytes_max: usize },
     /// The lattice connection failed.
     #[error("the lattice can't be reached: {0}")]
     Lattice(String),
@@ -102,16 +105,33 @@ impl Caller {
         params: Bytes,
         deadline: Duration,
     ) -> Result<Bytes, CallError> {
+        self.call_within(target, interface, function, params, deadline, usize::MAX).await
+    }
+
+    /// As [`Self::call`]; of the answer no more than `bytes_max` bytes are taken.
+    ///
+    /// # Errors
+    /// As [`Self::call`], and [`CallError::TooLarge`].
+    pub async fn call_within(
+        &self,
+        target: &str,
+        interface: &str,
+        function: &str,
+        params: Bytes,
+        deadline: Duration,
+        bytes_max: usize,
+    ) -> Result<Bytes, CallError> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (tx, rx) = mpsc::unbounded_channel();
         lock(&self.pending).insert(id, tx);
         let _registration = Registration { pending: &self.pending, id };
-        let exchange = self.exchange(target, interface, function, params, id, rx);
+        let exchange = self.exchange(target, interface, function, params, id, rx, bytes_max);
         tokio::time::timeout(deadline, exchange)
             .await
             .unwrap_or_else(|_| Err(CallError::Timeout { target: target.to_string(), deadline }))
     }
 
+    #[allow(clippy::too_many_arguments, reason = "a call's own parts, in one place")]
     async fn exchange(
         &self,
         target: &str,
@@ -120,6 +140,7 @@ impl Caller {
         mut params: Bytes,
         id: u64,
         mut answers: mpsc::UnboundedReceiver<Message>,
+        bytes_max: usize,
     ) -> Result<Bytes, CallError> {
         let lattice = |e: &dyn std::fmt::Display| CallError::Lattice(e.to_string());
         let mut headers = HeaderMap::new();
@@ -163,6 +184,10 @@ impl Caller {
                 } else {
                     Ok(answer)
                 };
+            }
+            let taken = answer.len() + whole.as_ref().map_or(0, Bytes::len);
+            if taken + message.payload.len() > bytes_max {
+                return Err(CallError::TooLarge { target: target.to_string(), bytes_max });
             }
             // Nearly every answer is one message: keep it as it came instead of copying it.
             match whole.take() {

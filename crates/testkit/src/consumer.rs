@@ -1,19 +1,31 @@
 //! Consumers for tests, on the shipped manifest: what is changed is names, image, tenant and the link's settings.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{ensure, Context as _};
 use er_deploy::manifest;
 use wadm_types::{ConfigProperty, Manifest, Properties, TraitProperty};
 
+use crate::hostile;
 use crate::platform::{need, root, Platform, DEPLOY_WITHIN};
 use crate::tenant::Tenant;
+
+/// What makes images.
+const COMPONENTS: &str = "scripts/build-components";
+const CONSUMERS: &str = "scripts/build-consumers";
 
 /// A consumer's code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Component {
     /// Handles everything, and reports what it saw as `test.seen`.
     Recorder,
-    /// As the recorder, and breaks in as many ways as there are types for it.
+    /// As the recorder, and misbehaves in as many ways as there are types for it.
     Hostile,
+    /// What Rust makes no component of: see `tests/hostile`.
+    TrapAtStart,
+    ForbiddenImport,
+    InvalidStrings,
+    WrongTypes,
     /// The sample that is shipped.
     RustAlert,
     /// The samples in other languages, which all do the same.
@@ -34,16 +46,22 @@ pub struct Consumer {
 // === impl Component ===
 
 impl Component {
-    /// The image as the manifest names it, relative to the manifest.
-    fn image(self) -> &'static str {
-        match self {
-            Self::Recorder => "build/er_test_recorder.wasm",
-            Self::Hostile => "build/er_test_hostile.wasm",
-            Self::RustAlert => "build/er_rust_alert.wasm",
-            Self::PythonThanks => "build/python-thanks.wasm",
-            Self::TypescriptThanks => "build/typescript-thanks.wasm",
-            Self::GoThanks => "build/go-thanks.wasm",
-        }
+    /// The file of the image. What has to be made first is made in `images`.
+    fn image(self, images: &Path) -> anyhow::Result<PathBuf> {
+        let (file, script) = match self {
+            Self::Recorder => ("build/er_test_recorder.wasm", COMPONENTS),
+            Self::Hostile => ("build/er_test_hostile.wasm", COMPONENTS),
+            Self::RustAlert => ("build/er_rust_alert.wasm", COMPONENTS),
+            Self::PythonThanks => ("build/python-thanks.wasm", CONSUMERS),
+            Self::TypescriptThanks => ("build/typescript-thanks.wasm", CONSUMERS),
+            Self::GoThanks => ("build/go-thanks.wasm", CONSUMERS),
+            Self::TrapAtStart | Self::ForbiddenImport | Self::InvalidStrings | Self::WrongTypes => {
+                return hostile::assemble(self.name(), images)?.canonicalize().context("an image just made");
+            }
+        };
+        let file = root().join(file);
+        need(&file, script)?;
+        Ok(file.canonicalize()?)
     }
 
     /// As it is called in its manifest.
@@ -52,18 +70,14 @@ impl Component {
         match self {
             Self::Recorder => "recorder",
             Self::Hostile => "hostile",
+            Self::TrapAtStart => "trap-at-start",
+            Self::ForbiddenImport => "forbidden-import",
+            Self::InvalidStrings => "invalid-strings",
+            Self::WrongTypes => "wrong-types",
             Self::RustAlert => "rust-alert",
             Self::PythonThanks => "python-thanks",
             Self::TypescriptThanks => "typescript-thanks",
             Self::GoThanks => "go-thanks",
-        }
-    }
-
-    /// What makes the image.
-    fn script(self) -> &'static str {
-        match self {
-            Self::Recorder | Self::Hostile | Self::RustAlert => "scripts/build-components",
-            Self::PythonThanks | Self::TypescriptThanks | Self::GoThanks => "scripts/build-consumers",
         }
     }
 }
@@ -80,17 +94,7 @@ impl Platform {
         component: Component,
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Consumer> {
-        need(&root().join(component.image()), component.script())?;
-        let mut manifest = manifest::load(&root().join("wadm/consumer.yaml"), &self.images(), &[]).await?;
-        let app = format!("{}-{}", tenant.id, component.name());
-        let consumer = Consumer {
-            // wadm makes the id of both.
-            id: [&app, component.name()].map(|name| name.replace('-', "_")).join("-"),
-            app,
-        };
-        let mut settings = settings.to_vec();
-        settings.insert(0, ("deliver", "all"));
-        rewrite(&mut manifest, &consumer, &tenant.id, component, &settings)?;
+        let (consumer, manifest) = manifest_of(&self.images(), &tenant.id, component, settings).await?;
         self.apps().await?.deploy(&manifest, DEPLOY_WITHIN, |_| {}).await?;
         Ok(consumer)
     }
@@ -104,11 +108,37 @@ impl Platform {
     }
 }
 
+/// `wadm/consumer.yaml` for another tenant and component. Images that have to be made are made in `images`; `settings` are
+/// those of the delivery link.
+///
+/// # Errors
+/// An image that is missing, with what makes it.
+pub async fn manifest_of(
+    images: &Path,
+    tenant: &str,
+    component: Component,
+    settings: &[(&str, &str)],
+) -> anyhow::Result<(Consumer, Manifest)> {
+    let image = component.image(images)?;
+    let mut manifest = manifest::load(&root().join("wadm/consumer.yaml"), images, &[]).await?;
+    let app = format!("{tenant}-{}", component.name());
+    let consumer = Consumer {
+        // wadm makes the id of both.
+        id: [&app, component.name()].map(|name| name.replace('-', "_")).join("-"),
+        app,
+    };
+    let mut settings = settings.to_vec();
+    settings.insert(0, ("deliver", "all"));
+    rewrite(&mut manifest, &consumer, tenant, component, &image, &settings)?;
+    Ok((consumer, manifest))
+}
+
 fn rewrite(
     manifest: &mut Manifest,
     consumer: &Consumer,
     tenant: &str,
     component: Component,
+    image: &Path,
     settings: &[(&str, &str)],
 ) -> anyhow::Result<()> {
     const SAMPLE: &str = "rust-alert";
@@ -118,7 +148,7 @@ fn rewrite(
         if let Properties::Component { properties } = &mut part.properties {
             ensure!(part.name == SAMPLE, "wadm/consumer.yaml has a component {}", part.name);
             part.name = component.name().into();
-            properties.image = Some(format!("file://{}", root().join(component.image()).canonicalize()?.display()));
+            properties.image = Some(format!("file://{}", image.display()));
         }
         for link in part.traits.iter_mut().flatten() {
             let TraitProperty::Link(link) = &mut link.properties else { continue };

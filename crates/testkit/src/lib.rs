@@ -6,6 +6,7 @@ pub mod cassandra;
 pub mod clickhouse;
 pub mod consumer;
 mod guard;
+mod hostile;
 pub mod load;
 pub mod oracle;
 pub mod platform;

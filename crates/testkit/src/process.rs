@@ -99,6 +99,16 @@ impl Processes {
         pid.filter(|pid| alive(*pid))
     }
 
+    /// The process of a part and when it was started, in the kernel's ticks since the machine was: no two are the same.
+    #[must_use]
+    pub fn identity(&self, part: Part) -> Option<(u32, u64)> {
+        let pid = self.find(part)?;
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The 22nd field; the second, the name in brackets, may hold blanks.
+        let started = stat.rsplit_once(") ")?.1.split_whitespace().nth(19)?.parse().ok()?;
+        Some((pid, started))
+    }
+
     /// Processes that run a file which one of the lattice's hosts unpacked.
     fn unpacked(&self) -> Vec<(u32, String)> {
         let scratch = self.dir.join("tmp");

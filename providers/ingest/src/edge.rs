@@ -17,6 +17,7 @@ use crate::admission::Admission;
 use crate::auth::{refused, Keys};
 use crate::batcher::{Batcher, Job};
 use crate::quota::Quotas;
+use crate::refusals::Refusals;
 use crate::settings::IngestSettings;
 
 /// How long a request may wait for its receipts, its turn included.
@@ -41,6 +42,7 @@ pub struct Edge {
     admission: RwLock<Option<Admission>>,
     keys: Keys,
     quotas: Quotas,
+    pub refusals: Refusals,
     batcher: Batcher,
     room: Arc<Semaphore>,
 }
@@ -60,6 +62,7 @@ impl Edge {
             admission: RwLock::default(),
             keys: Keys::default(),
             quotas: Quotas::default(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -74,14 +77,20 @@ impl Edge {
         })
     }
 
-    /// Whether the caller may publish now.
-    pub async fn authorize(&self, api_key: Option<&str>) -> Result<Arc<Principal>, Problem> {
+    /// Whether the caller may publish now. `tenant`: whose stream it asks for, where it names one.
+    pub async fn authorize(&self, api_key: Option<&str>, tenant: Option<&str>) -> Result<Arc<Principal>, Problem> {
         let api_key = api_key.ok_or_else(refused)?;
         let principal = self.keys.principal(&self.admission()?, api_key, self.settings.key_ttl).await?;
         if !principal.may(Action::Publish) || principal.tenant == er_tenant::OPERATOR {
             let role = principal.role.as_str();
             return Err(Problem::new(Kind::Forbidden, format!("a key of role `{role}` does not publish"))
                 .mend("Use a key of role publisher or admin of the tenant whose stream it is."));
+        }
+        if tenant.is_some_and(|tenant| tenant != principal.tenant) {
+            // The same whether that tenant exists or not.
+            let detail = format!("this key belongs to the tenant {}", principal.tenant);
+            return Err(Problem::new(Kind::Forbidden, detail)
+                .mend("Leave `?tenant=` away: events go into the stream of the key's own tenant."));
         }
         self.quotas.check(&principal.tenant, &principal.quota, Instant::now()).map_err(|wait_ms| {
             counter!("eventrunner_ingest_shed_total", "reason" => "quota").increment(1);

@@ -93,6 +93,7 @@ async fn publish(State(edge): State<Arc<Edge>>, request: Request<Body>) -> Respo
     let response = match take(&edge, &parts, &mut body).await {
         Ok(ids) => accepted(&ids),
         Err(problem) => {
+            edge.refusals.note(api_key(&parts.headers), &problem);
             discard(&mut body).await;
             refuse(&problem)
         }
@@ -103,7 +104,7 @@ async fn publish(State(edge): State<Arc<Edge>>, request: Request<Body>) -> Respo
 }
 
 async fn take(edge: &Edge, parts: &Parts, body: &mut Body) -> Result<Vec<String>, Problem> {
-    let principal = edge.authorize(api_key(&parts.headers)).await?;
+    let principal = edge.authorize(api_key(&parts.headers), tenant(parts.uri.query())).await?;
     let length = text(&parts.headers, header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
     if length.is_some_and(|length| length > BODY_BYTES_MAX) {
         return Err(too_large());
@@ -180,6 +181,11 @@ fn api_key(headers: &HeaderMap) -> Option<&str> {
         scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
     });
     bearer.or_else(|| headers.get("x-api-key")?.to_str().ok())
+}
+
+/// The tenant that the query names. Names of tenants need no decoding, so that what would need some is none.
+fn tenant(query: Option<&str>) -> Option<&str> {
+    query?.split('&').find_map(|pair| pair.strip_prefix("tenant="))
 }
 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {

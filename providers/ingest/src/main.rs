@@ -8,6 +8,7 @@ mod edge;
 mod http;
 mod provider;
 mod quota;
+mod refusals;
 mod settings;
 
 #[tokio::main(worker_threads = 2)]

@@ -95,4 +95,31 @@ mod tests {
         assert_eq!(quotas.check("t", &quota, later), Ok(()));
         assert_eq!(quotas.check("other", &quota, start), Ok(()));
     }
+
+    #[test]
+    fn ten_times_the_quota_gets_the_quota_and_the_neighbour_its_own() {
+        let quotas = Quotas::default();
+        let quota = quota(10, 10);
+        let start = Instant::now();
+        let round = |tenant: &str, times: u32, n: u32| {
+            let now = start + Duration::from_millis(100) * n;
+            (0..times)
+                .filter(|_| {
+                    let may = quotas.check(tenant, &quota, now).is_ok();
+                    if may {
+                        quotas.charge(tenant, &quota, 1);
+                    }
+                    may
+                })
+                .count()
+        };
+        let (mut greedy, mut neighbour) = (0, 0);
+        for n in 0..100 {
+            greedy += round("greedy", 10, n);
+            neighbour += round("neighbour", 1, n);
+        }
+        // A burst of ten, and ten a second for the 9.9 s after the first round.
+        assert!((105..=110).contains(&greedy), "{greedy}");
+        assert_eq!(neighbour, 100);
+    }
 }

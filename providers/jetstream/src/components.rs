@@ -9,6 +9,10 @@ use er_provider_kit::codec::{Decoder, Encoder, Malformed};
 const PROCESSOR: &str = "eventrunner:platform/processor@0.1.0";
 const CONSUMER: &str = "eventrunner:platform/consumer@0.1.0";
 const POLICY: &str = "eventrunner:platform/policy@0.1.0";
+/// What is taken of a consumer's answer: a reason for each of 1,024 events.
+const ANSWER_BYTES_MAX: usize = 256 << 10;
+/// What is kept of a consumer's words: they go into the dead letter of every event of the batch.
+const REASON_BYTES_MAX: usize = 2_048;
 const COLLECTOR: &str = "eventrunner:platform/collector@0.1.0";
 
 /// What `processor.process` made of a batch.
@@ -178,11 +182,11 @@ pub async fn handle(
     deadline: Duration,
 ) -> Result<Vec<Failure>, ComponentError> {
     let params = Encoder::with_capacity(events.len() + 8).string(events).finish();
-    let answer = caller.call(consumer, CONSUMER, "handle", params, deadline).await?;
+    let answer = caller.call_within(consumer, CONSUMER, "handle", params, deadline, ANSWER_BYTES_MAX).await?;
     let mut answer = Decoder::new(&answer);
     if !answer.is_ok()? {
         return Err(ComponentError::Refused {
-            reason: answer.string()?.to_string(),
+            reason: brief(answer.string()?),
             retry_after_ms: None,
             transient: false,
         });
@@ -193,8 +197,29 @@ pub async fn handle(
         failures.push(Failure {
             id: answer.string()?.to_string(),
             retry_after_ms: answer.optional_u32()?,
-            reason: answer.string()?.to_string(),
+            reason: brief(answer.string()?),
         });
     }
     Ok(failures)
+}
+
+/// The beginning of a consumer's words, where they are many.
+fn brief(words: &str) -> String {
+    if words.len() <= REASON_BYTES_MAX {
+        return words.to_owned();
+    }
+    format!("{}… ({} bytes)", &words[..words.floor_char_boundary(REASON_BYTES_MAX)], words.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_words_the_beginning_is_kept() {
+        assert_eq!(brief("ü"), "ü");
+        let long = "ü".repeat(REASON_BYTES_MAX);
+        let kept = brief(&format!("x{long}"));
+        assert!(kept.starts_with("xü") && kept.ends_with("ü… (4097 bytes)") && kept.len() < REASON_BYTES_MAX + 20);
+    }
 }

@@ -1,9 +1,9 @@
-//! Breaks in the way that the type of an event asks for, and handles and reports every other.
+//! Misbehaves in the way that the type of an event asks for, and handles and reports every other.
 
-#[path = "../../recorder/src/report.rs"]
+mod misdeeds;
+#[path = "../../components/recorder/src/report.rs"]
 mod report;
 
-use std::hint::black_box;
 use std::thread::sleep;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,10 +13,13 @@ use report::Event;
 
 #[allow(unsafe_code, reason = "calls across the component's border, written by wit-bindgen")]
 mod bindings {
-    wit_bindgen::generate!({ path: "../../../wit", world: "consumer-component" });
+    wit_bindgen::generate!({ path: "../../wit", world: "consumer-component" });
     use super::Hostile;
     export!(Hostile);
 }
+
+/// How many events of a call are named as failed that never were in it.
+const STRANGERS: usize = 999;
 
 struct Hostile;
 
@@ -28,10 +31,23 @@ impl Guest for Hostile {
             match event.event_type.as_str() {
                 // An unreachable instruction, since panics abort here.
                 "test.trap" => std::process::abort(),
-                "test.loop" => endless(),
+                "test.loop" => misdeeds::endless(),
+                "test.memory" => misdeeds::hoard(),
+                "test.stack" => misdeeds::descend(number(event)),
+                "test.output" => return Err(misdeeds::babble(number(event))),
+                "test.flood" => misdeeds::flood(),
+                "test.storm" => misdeeds::storm(&event.id),
                 "test.slow" => sleep(Duration::from_millis(number(event))),
                 "test.error" => return Err("test.error: the whole batch".into()),
                 "test.fail" => failures.push(failure(event, "test.fail: never".into())),
+                "test.failures" => {
+                    failures.extend((0..STRANGERS).map(|n| Failure {
+                        id: format!("nobody-{n}"),
+                        retry_after_ms: Some(0),
+                        reason: "test.failures: of an event that was never here".into(),
+                    }));
+                    failures.push(failure(event, "test.failures: the thousandth".into()));
+                }
                 "test.later" if now_ms() < number(event) => {
                     failures.push(failure(event, format!("test.later: not before {}", number(event))));
                 }
@@ -48,13 +64,6 @@ impl Guest for Hostile {
 
 fn failure(event: &Event<'_>, reason: String) -> Failure {
     Failure { id: event.id.clone(), retry_after_ms: None, reason }
-}
-
-fn endless() {
-    let mut turns = 0_u64;
-    while black_box(true) {
-        turns = black_box(turns.wrapping_add(1));
-    }
 }
 
 /// The data, where it is a number.

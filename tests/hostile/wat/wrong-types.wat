@@ -1,0 +1,5 @@
+;; Has a `handle`, but one that takes and gives numbers.
+(module
+  (memory (export "memory") 32)
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 4096)
+  (func (export "eventrunner:platform/consumer@0.1.0#handle") (param i32) (result i64) i64.const -1))
