@@ -44,7 +44,11 @@ struct Offender {
 // === impl Offender ===
 
 impl Offender {
-    async fn start(platform: &Platform, args: &Args, (name, event_type, data): (&str, &str, &str)) -> anyhow::Result<Self> {
+    async fn start(
+        platform: &Platform,
+        args: &Args,
+        (name, event_type, data): (&str, &str, &str),
+    ) -> anyhow::Result<Self> {
         let env = &platform.deployed.env;
         let tenant = format!("mallory-{}", name.replace(' ', "-"));
         let operator = Client::new(&env.api_url, &env.ingest_url, &env.admin_key)?;

@@ -61,11 +61,23 @@ fn requests() -> Vec<Request> {
         get("events", "/api/v1/events?tenant={}"),
         get("events", "/api/v1/events/%2Fs/1?tenant={}"),
         get("events", "/api/v1/events/%2Fs/1/story?tenant={}"),
-        send("replay", Method::POST, "/api/v1/replays?tenant={}", JSON, r#"{"consumer":"c","from":"2020-01-01T00:00:00Z"}"#),
+        send(
+            "replay",
+            Method::POST,
+            "/api/v1/replays?tenant={}",
+            JSON,
+            r#"{"consumer":"c","from":"2020-01-01T00:00:00Z"}"#,
+        ),
         get("dead letters", "/api/v1/dead-letters?tenant={}"),
         send("dead letters", Method::POST, "/api/v1/dead-letters:redrive?tenant={}", JSON, r#"{"all":true}"#),
         get("rules", "/api/v1/rules?tenant={}"),
-        send("rules", Method::PUT, "/api/v1/rules/mine?tenant={}", "text/plain", r#"rule R { when true then Drop(); }"#),
+        send(
+            "rules",
+            Method::PUT,
+            "/api/v1/rules/mine?tenant={}",
+            "text/plain",
+            r#"rule R { when true then Drop(); }"#,
+        ),
         get("consumers", "/api/v1/consumers?tenant={}"),
         Request {
             surface: "consumers",
@@ -109,8 +121,7 @@ impl Request {
 
     async fn ask(&self, client: &Client, victim: &Tenant, key: Option<&str>) -> anyhow::Result<(StatusCode, String)> {
         let base = if self.place() == Place::Ingest { &client.ingest } else { &client.api };
-        let mut request =
-            client.raw(self.method.clone(), &format!("{base}{}", self.path.replace("{}", &victim.id)));
+        let mut request = client.raw(self.method.clone(), &format!("{base}{}", self.path.replace("{}", &victim.id)));
         if let Some(key) = key {
             request = request.bearer_auth(key);
         }
@@ -242,7 +253,8 @@ fn metrics_name_no_tenant_and_are_served_to_this_machine_only() -> anyhow::Resul
             for name in [&*tenant.id, &*consumer.app, &*consumer.id, "secret.type", "tenant="] {
                 ensure!(!answer.body.contains(name), "{url} tells of `{name}`: {}", answer.body);
             }
-            let port: u16 = url.rsplit(':').next().and_then(|rest| rest.split('/').next()).context("a port")?.parse()?;
+            let port: u16 =
+                url.rsplit(':').next().and_then(|rest| rest.split('/').next()).context("a port")?.parse()?;
             // Another address of this machine: whoever listens on all of them listens on it.
             let elsewhere = TcpStream::connect(("127.0.0.2", port));
             let refused = elsewhere.as_ref().err().map(std::io::Error::kind) == Some(ErrorKind::ConnectionRefused);
