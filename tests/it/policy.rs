@@ -36,6 +36,12 @@ async fn activate(platform: &Platform, bundle: &str, data: Option<&str>) -> anyh
     Ok(())
 }
 
+/// The revision that decides now.
+async fn decides(platform: &Platform) -> anyhow::Result<String> {
+    let answer = platform.operator.get("/api/v1/policies").await?;
+    answer.json()["revision"].as_str().map(str::to_owned).with_context(|| answer.body.clone())
+}
+
 async fn handled(oracle: &Oracle, consumer: &str, id: &str) -> anyhow::Result<()> {
     until(&format!("event {id} with the consumer"), HANDLED_WITHIN, || async {
         Ok(oracle.was_handled(consumer, LONG_AGO, "/s", id).await?.then_some(()))
@@ -189,7 +195,13 @@ fn events_of_a_suspended_tenant_wait_for_it() -> anyhow::Result<()> {
             send(&tenant, "/s", id, "test.suspended", "1").await?;
             stored(&tenant, "/s", id).await?;
         }
+        let known = decides(&platform).await?;
         tenant.patch(&json!({ "suspended": true })).await?;
+        // Tenants are part of what the policy decides by, and so of its revision.
+        until("the policy to know of it", LIVE_WITHIN, || async {
+            Ok((decides(&platform).await? != known).then_some(()))
+        })
+        .await?;
         let before = waits(&platform).await?;
         let resumed = platform.operator.call(Method::POST, &hold("resume"), Some(&json!({}))).await?;
         ensure!(resumed.status == 200, "{} {}", resumed.status, resumed.body);
