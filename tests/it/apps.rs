@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::support::{now, on_its_own, send, shared, stored};
 
 /// Every arrow of the diagram: source, target, package, interfaces.
-const DIAGRAM: [(&str, &str, &str, &[&str]); 17] = [
+const DIAGRAM: [(&str, &str, &str, &[&str]); 16] = [
     ("eventrunner-ingest_http", "eventrunner-ingest", "eventrunner:platform", &["admission"]),
     ("eventrunner-ingest", "eventrunner-jetstream", "eventrunner:platform", &["kv", "raw-log"]),
     ("eventrunner-jetstream", "eventrunner-engine", "eventrunner:platform", &["processor"]),
@@ -28,7 +28,6 @@ const DIAGRAM: [(&str, &str, &str, &[&str]); 17] = [
     ("eventrunner-http", "eventrunner-api", "wasi:http", &["incoming-handler"]),
     ("eventrunner-api", "eventrunner-jetstream", "eventrunner:platform", &["kv", "redelivery", "tail"]),
     ("eventrunner-api", "eventrunner-opa", "eventrunner:platform", &["policies", "policy"]),
-    ("eventrunner-jetstream", "eventrunner-opa", "eventrunner:platform", &["policy"]),
     ("eventrunner-api", "eventrunner-store", "eventrunner:platform", &["event-store"]),
 ];
 

@@ -76,6 +76,12 @@ pub fn wait_known(backend: &dyn Backend, caller: &Principal, tenant: &str) {
     }
 }
 
+/// Whether a policy decides at all: one that locks operators out does not count.
+pub fn decides(backend: &dyn Backend) -> Result<(), Problem> {
+    let principal = json!({ "tenant": OPERATOR, "role": "operator", "key": "healthz" });
+    granted(backend, &json!({ "kind": "api", "principal": principal, "action": word(Action::Tenants), "tenant": null }))
+}
+
 fn granted(backend: &dyn Backend, question: &Value) -> Result<(), Problem> {
     let away = |detail: String| {
         Problem::new(Kind::Unavailable, format!("no policy decided: {detail}")).retry_after_ms(RETRY_AFTER_MS)

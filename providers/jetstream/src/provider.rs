@@ -255,6 +255,10 @@ impl Provider for Jetstream {
         er_provider_kit::metrics::serve(settings.metrics_addr)
             .with_context(|| format!("serving metrics on {}", settings.metrics_addr))?;
         info!(?settings, "starting");
+        // wadm puts no links from a provider to a provider.
+        if let Some(target) = &settings.policy {
+            self.inner.decider.link(target);
+        }
         // Set once: the SDK initializes a provider once.
         let _ = self.inner.settings.set(settings);
         Ok(())

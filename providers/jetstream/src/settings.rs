@@ -25,6 +25,8 @@ pub struct ProviderSettings {
     pub replicas: usize,
     /// Calls that fail as a whole in a row, until a consumer is paused; 0: never.
     pub strikes_max: u32,
+    /// Id in the lattice of the provider that decides what may be delivered; none: the one that a link names.
+    pub policy: Option<String>,
 }
 
 /// Settings of the link to the engine.
@@ -94,6 +96,7 @@ impl ProviderSettings {
             usage_age_max: Duration::from_secs(s.number("usage_age_max_h", 1_680, 1..=87_600)? * hour),
             replicas: s.number("replicas", 1, 1..=5)?,
             strikes_max: s.number("strikes_max", 5, 0..=1_000)?,
+            policy: s.text("policy").map(str::to_string),
         };
         s.finish()?;
         Ok(settings)

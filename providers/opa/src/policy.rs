@@ -16,7 +16,7 @@ const TURN: usize = 64;
 impl Handler<Option<Context>> for Opa {
     async fn decide(&self, cx: Option<Context>, input: String) -> anyhow::Result<Result<Decision, Fault>> {
         Ok(async {
-            self.check_link(cx.as_ref(), "policy").await?;
+            self.check_asking(cx.as_ref()).await?;
             Ok(decided(self.desk()?, cx.as_ref(), &input))
         }
         .await)
@@ -28,7 +28,7 @@ impl Handler<Option<Context>> for Opa {
         inputs: Vec<String>,
     ) -> anyhow::Result<Result<Vec<Decision>, Fault>> {
         Ok(async {
-            self.check_link(cx.as_ref(), "policy").await?;
+            self.check_asking(cx.as_ref()).await?;
             if inputs.len() > QUESTIONS_MAX {
                 let detail = format!("{} questions in one call; ask at most {QUESTIONS_MAX}", inputs.len());
                 return Err(fault(FaultCode::Invalid, detail));

@@ -22,6 +22,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(2);
 #[derive(Clone, Default)]
 pub struct Opa {
     desk: Arc<OnceLock<Desk>>,
+    callers: Arc<OnceLock<Vec<String>>>,
     following: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
@@ -30,6 +31,15 @@ pub struct Opa {
 impl Opa {
     pub fn desk(&self) -> Result<&Desk, Fault> {
         self.desk.get().ok_or_else(|| fault(FaultCode::Unavailable, "the provider is not configured yet"))
+    }
+
+    /// Whether the caller may ask for decisions: by a link, or by this provider's settings.
+    pub async fn check_asking(&self, cx: Option<&Context>) -> Result<(), Fault> {
+        let caller = cx.and_then(|cx| cx.component.as_deref()).unwrap_or_default();
+        if self.callers.get().is_some_and(|callers| callers.iter().any(|known| known == caller)) {
+            return Ok(());
+        }
+        self.check_link(cx, "policy").await
     }
 
     /// Whether the caller has a link to this interface.
@@ -63,6 +73,7 @@ impl Provider for Opa {
             .with_context(|| format!("NATS at {url}"))?;
         let mut js = jetstream::new(nats);
         js.set_timeout(ANSWER_MAX);
+        let _ = self.callers.set(settings.callers);
         let replicas = settings.desk.replicas;
         let (desk, writer) = Desk::new(settings.desk);
         tokio::spawn(writer.run(js.clone(), replicas, settings.log_age_max, settings.log_bytes_max));

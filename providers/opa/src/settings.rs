@@ -22,6 +22,8 @@ pub struct ProviderSettings {
     pub metrics_addr: SocketAddr,
     pub log_age_max: Duration,
     pub log_bytes_max: i64,
+    /// Ids in the lattice of providers that may ask for decisions without a link: wadm puts none between providers.
+    pub callers: Vec<String>,
     pub desk: Options,
 }
 
@@ -44,6 +46,7 @@ impl ProviderSettings {
             metrics_addr: s.addr("metrics_addr", METRICS_PORT)?,
             log_age_max: Duration::from_secs(s.number("log_age_max_h", 720, 1..=87_600)? * HOUR_S),
             log_bytes_max: s.number("log_bytes_max", 1 << 30, 1 << 20..=1 << 44)?,
+            callers: s.list("callers"),
             desk: Options {
                 bundle: s.text("bundle").unwrap_or(BUNDLE).into(),
                 tenants_bucket: Some(tenants_bucket).filter(|name| *name != "none").map(str::to_string),

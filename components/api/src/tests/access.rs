@@ -17,7 +17,7 @@ fn the_index_and_health_need_no_key() {
     world.kv_fault.set(Some(FaultCode::Unavailable));
     let health = world.get("", "/healthz");
     assert_eq!(health.status, 503);
-    assert_eq!(json(&health)["parts"], serde_json::json!({ "kv": "unavailable", "event-store": "up" }));
+    assert_eq!(json(&health)["parts"], serde_json::json!({ "kv": "unavailable", "event-store": "up", "policy": "up" }));
 }
 
 #[test]

@@ -25,8 +25,10 @@ fn every_request_with_a_key_is_asked_about_with_its_action_and_tenant() {
     }
     world.questions.borrow_mut().clear();
     world.get("", "/");
-    world.get("", "/healthz");
     assert!(world.questions.borrow().is_empty());
+    world.deny("api", Some("not_loaded"));
+    let health = world.get("", "/healthz");
+    assert_eq!((health.status, &json(&health)["parts"]["policy"]), (503, &json!("unavailable")));
 }
 
 #[test]
