@@ -183,8 +183,8 @@ fn a_consumer_hears_its_own_log_and_no_other_tenant_sees_it() -> anyhow::Result<
         let (tenant, other) = (platform.tenant("logs").await?, platform.tenant("logs-not").await?);
         upload(&tenant, "rust-alert?deliver=all", "er_rust_alert.wasm").await?;
         runs(&tenant, "rust-alert", 1).await?;
-        let webhook = r#"{"repository":{"full_name":"acme/secret","html_url":"https://example.com/acme/secret"},"sender":{"login":"me"}}"#;
-        let headers = [("content-type", JSON), ("x-github-event", "public"), ("x-github-delivery", "d-1")];
+        let webhook = r#"{"action":"publicized","repository":{"full_name":"acme/secret","html_url":"https://example.com/acme/secret"},"sender":{"login":"me"}}"#;
+        let headers = [("content-type", JSON), ("x-github-event", "repository"), ("x-github-delivery", "d-1")];
         let answer = tenant.client.post_event(&headers, webhook).await?;
         ensure!(answer.status == 202, "{} {}", answer.status, answer.body);
         let line = until("a line in the log", HANDLED_WITHIN, || async {
