@@ -4,7 +4,6 @@ mod check;
 mod events;
 mod http;
 mod load;
-mod neighbour;
 mod path;
 mod peer;
 mod platform;
@@ -76,8 +75,6 @@ pub enum Bench {
     RawPublish,
     EndToEnd,
     Latency,
-    /// A tenant beside another whose consumer misbehaves; only where it is asked for
-    Neighbour,
 }
 
 fn main() -> ExitCode {
