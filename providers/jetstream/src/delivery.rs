@@ -162,14 +162,14 @@ impl Consumer {
         self.note_hop(events);
         let started = Instant::now();
         let answer = handle(&self.caller, &self.id, events, self.settings.timeout).await;
-        let wall = started.elapsed();
+        let (wall, handled_us) = (started.elapsed(), now_us());
         histogram!("eventrunner_consumer_seconds").record(wall.as_secs_f64());
         let whole;
         let parsed;
         let unhandled: Vec<(usize, Unhandled)> = match answer {
             Ok(failures) if failures.is_empty() => {
                 self.strikes.clear();
-                self.report(events.len(), count, 0, call, wall).await;
+                self.report(events.len(), count, 0, call, wall, handled_us).await;
                 return Ok(Called { wall, failed: Vec::new() });
             }
             Ok(failures) => {
@@ -215,7 +215,7 @@ impl Consumer {
         let (failed, unhandled): (Vec<usize>, Vec<Unhandled>) = unhandled.into_iter().unzip();
         let out = policy.after(call.attempt, &unhandled, whole, call.received_us, call.id);
         publish_all(&self.js, out).await.map_err(|e| Away(e.to_string()))?;
-        self.report(events.len(), count, unhandled.len(), call, wall).await;
+        self.report(events.len(), count, unhandled.len(), call, wall, handled_us).await;
         Ok(Called { wall, failed })
     }
 
@@ -235,9 +235,8 @@ impl Consumer {
     }
 
     /// A delivery report on `er.report.delivery.<tenant>` for whoever listens: bench, demo, tests. Not durable.
-    async fn report(&self, bytes: usize, count: usize, failed: usize, call: Call<'_>, wall: Duration) {
+    async fn report(&self, bytes: usize, count: usize, failed: usize, call: Call<'_>, wall: Duration, handled_us: u64) {
         let Call { attempt, received_us, .. } = call;
-        let handled_us = now_us();
         counter!("eventrunner_events_delivered_total").increment((count - failed.min(count)) as u64);
         if received_us > 0 && attempt == 1 {
             let latency = Duration::from_micros(handled_us.saturating_sub(received_us));
