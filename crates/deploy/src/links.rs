@@ -29,7 +29,8 @@ impl Links {
     pub async fn component_of(&self, tenant: &str, consumer: &str) -> anyhow::Result<String> {
         let (begin, end) = (format!("{}_", tenant.replace('-', "_")), format!("-{}", consumer.replace('-', "_")));
         let links = self.all().await?;
-        let ids = links.iter().filter(|link| link.interfaces().iter().any(|name| name == "emitter")).map(Link::source_id);
+        let ids =
+            links.iter().filter(|link| link.interfaces().iter().any(|name| name == "emitter")).map(Link::source_id);
         let mut own = ids.filter(|id| id.starts_with(&begin) && id.ends_with(&end));
         own.next().map(str::to_owned).with_context(|| format!("no consumer `{consumer}` of `{tenant}` is linked"))
     }

@@ -50,7 +50,9 @@ async fn upload(acme: &Client, component: &Path, deadline: Duration) -> anyhow::
         match state.as_str() {
             "running" => return Ok(()),
             "refused" | "failed" => bail!("the consumer is {state}: {message}"),
-            _ if started.elapsed() > deadline => bail!("the consumer is still {state} after {} s: {message}", deadline.as_secs()),
+            _ if started.elapsed() > deadline => {
+                bail!("the consumer is still {state} after {} s: {message}", deadline.as_secs())
+            }
             _ => last = state,
         }
         tokio::time::sleep(POLL).await;
