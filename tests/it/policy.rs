@@ -142,7 +142,7 @@ async fn held_back(platform: &Arc<Platform>, tenant: &Tenant, event_type: &str, 
         send(tenant, "/s", id, event_type, "1").await?;
     }
     waits_again(platform, before + 1.0).await?;
-    while let Some(Some(report)) = reports.next().now_or_never() {
+    if let Some(Some(report)) = reports.next().now_or_never() {
         let report: Value = serde_json::from_slice(&report.payload)?;
         anyhow::bail!("delivered without a decision: {report}");
     }
