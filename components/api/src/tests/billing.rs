@@ -30,6 +30,8 @@ fn a_tenant_sees_its_own_and_an_operator_all_and_whoever_else_looks_is_logged() 
             assert!(line.starts_with(&format!("refused: GET {path} by key ")) && line.contains(tenant), "{line}");
         }
         assert_eq!(world.get("Bearer er_acme_x", path).status, 401, "{path}");
+        let line = world.logged.borrow_mut().pop().unwrap();
+        assert!(line.contains(&format!("GET {path}")), "{line}");
     }
     assert!(world.asked.borrow().is_empty() && world.logged.borrow().is_empty());
 }
