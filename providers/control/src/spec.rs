@@ -52,6 +52,10 @@ impl Spec {
                 text.len()
             )));
         }
+        // serde would take an array for the fields in order.
+        if !text.trim_start().starts_with('{') {
+            return Err(Error::Invalid("the settings are a JSON object".into()));
+        }
         let spec: Self =
             serde_json::from_str(text).map_err(|e| Error::Invalid(format!("the settings can't be read: {e}")))?;
         spec.check()?;
