@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{bail, ensure, Context as _};
+use er_deploy::app::part_id;
 use er_deploy::client::{Answer, Client};
 use er_testkit::load::Shape;
 use er_testkit::platform::{need, root};
@@ -67,7 +68,7 @@ async fn settled(tenant: &Tenant, name: &str) -> anyhow::Result<Value> {
 }
 
 fn id(tenant: &Tenant, name: &str) -> String {
-    [&format!("{}-{name}", tenant.id), name].map(|part| part.replace('-', "_")).join("-")
+    part_id(&format!("{}-{name}", tenant.id), name)
 }
 
 async fn handled(tenant: &Tenant, name: &str, event: &str) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{bail, ensure, Context as _};
+use er_deploy::app::part_id;
 use er_deploy::manifest;
 use er_testkit::platform::{cache, root, DEPLOY_WITHIN, HEALED_WITHIN};
 use er_testkit::{until, Component, Platform, Tenant};
@@ -110,14 +111,13 @@ fn a_link_between_tenants_is_refused_to_its_senders_face_and_is_not_there() -> a
         ensure!(!is_linked(&platform, &mine.id, &theirs.id).await?, "there is such a link");
 
         // Nor with the settings of another, which the provider would believe.
-        let borrowed =
-            format!("{}-{}", theirs.app.replace('-', "_"), format!("{}-emitter", theirs.app).replace('-', "_"));
+        let borrowed = part_id(&theirs.app, &format!("{}-emitter", theirs.app));
         let answer =
             control(&platform, "link.put", &link(&mine.id, "eventrunner-jetstream", "emitter", [&[], &[&borrowed]]))
                 .await?;
         refused(&answer, &[&borrowed, "is not"])?;
         // Nor by calling one's own settings those of another tenant.
-        let own = format!("{}-{}", mine.app.replace('-', "_"), format!("{}-emitter", mine.app).replace('-', "_"));
+        let own = part_id(&mine.app, &format!("{}-emitter", mine.app));
         let answer = control(&platform, &format!("config.put.{own}"), &json!({ "tenant": other.id })).await?;
         refused(&answer, &["the setting `tenant` is not", &one.id])?;
         // Nor what is the platform's alone.
@@ -240,7 +240,7 @@ fn a_host_that_is_told_behind_the_gate_asks_before_it_starts_anything() -> anyho
         let state: Value =
             serde_json::from_slice(&std::fs::read(platform.log("gate").with_file_name("lattice.json"))?)?;
         let host = state["hosts"]["tenant"].as_str().with_context(|| state.to_string())?.to_owned();
-        let id = format!("{}-api", format!("{}-x", tenant.id).replace('-', "_"));
+        let id = part_id(&format!("{}-x", tenant.id), "api");
         let mut failures = nats.subscribe("wasmbus.evt.default.component_scale_failed").await?;
         nats.flush().await?;
         let image = format!("file://{}", root().join("build/er_api.wasm").display());
@@ -291,8 +291,7 @@ fn without_a_policy_everything_is_refused_and_events_flow_on() -> anyhow::Result
         let before = gate()?.context("no gate")?;
         ensure!(Command::new("kill").args(["-9", &before.to_string()]).status()?.success(), "kill {before}");
         until("another gate", HEALED_WITHIN, || async { Ok(gate()?.filter(|pid| *pid != before)) }).await?;
-        let own =
-            format!("{}-{}", consumer.app.replace('-', "_"), format!("{}-emitter", consumer.app).replace('-', "_"));
+        let own = part_id(&consumer.app, &format!("{}-emitter", consumer.app));
         let allowed = json!({ "tenant": tenant.id });
         let answer = until("a gate that answers", HEALED_WITHIN, || async {
             control(&platform, &format!("config.put.{own}"), &allowed).await.map(Some)

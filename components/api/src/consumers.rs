@@ -2,7 +2,9 @@
 
 use er_event::event::rfc3339_us;
 use er_event::{Kind, Problem};
-use er_tenant::consumers::{state_path, valid_name, valid_place, By, State, CONSUMERS_BUCKET, REASON_CHARS_MAX};
+use er_tenant::consumers::{
+    state_path, valid_name, valid_place, By, State, CONSUMERS_BUCKET, PIECE_BYTES_MAX, REASON_CHARS_MAX,
+};
 use er_tenant::Principal;
 use serde::Deserialize;
 use serde_json::{json, Map, Value};
@@ -18,8 +20,6 @@ use crate::tenants::{read, write};
 const WASM: &str = "application/wasm";
 /// The largest that may be for any language; control knows more.
 pub const COMPONENT_BYTES_MAX: usize = 50 << 20;
-/// Of one call over the lattice.
-pub const PIECE_BYTES: usize = 512 << 10;
 const LOG_LINES: u32 = 100;
 const ENV: &str = "env.";
 const SETTINGS: [&str; 9] =
@@ -197,7 +197,7 @@ fn upload(backend: &dyn Backend, tenant: &str, request: &Request<'_>) -> Result<
     }
     let upload = backend.begin_upload(tenant, length as u64).or_problem()?;
     let mut offset = 0;
-    request.pieces(PIECE_BYTES, &mut |piece| {
+    request.pieces(PIECE_BYTES_MAX, &mut |piece| {
         if offset + piece.len() > length {
             return Err(too_large());
         }

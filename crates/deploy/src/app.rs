@@ -184,6 +184,13 @@ impl Apps {
     }
 }
 
+/// The id in the lattice of an application's part, and the name of its configuration: as wadm makes them of the manifest's,
+/// where names have a-z, 0-9 and hyphens.
+#[must_use]
+pub fn part_id(app: &str, part: &str) -> String {
+    [app, part].map(|name| name.replace('-', "_")).join("-")
+}
+
 /// What wadm, or a gate before it, has against a manifest: their own words. None: it failed for another reason.
 #[must_use]
 pub fn refusal(error: &anyhow::Error) -> Option<String> {

@@ -22,19 +22,6 @@ impl Links {
         Ok(Self { control: ClientBuilder::new(nats).lattice(lattice).timeout(ANSWER_WAIT).build() })
     }
 
-    /// The id in the lattice of a tenant's consumer, found by its emitter's link.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub async fn component_of(&self, tenant: &str, consumer: &str) -> anyhow::Result<String> {
-        let (begin, end) = (format!("{}_", tenant.replace('-', "_")), format!("-{}", consumer.replace('-', "_")));
-        let links = self.all().await?;
-        let ids =
-            links.iter().filter(|link| link.interfaces().iter().any(|name| name == "emitter")).map(Link::source_id);
-        let mut own = ids.filter(|id| id.starts_with(&begin) && id.ends_with(&end));
-        own.next().map(str::to_owned).with_context(|| format!("no consumer `{consumer}` of `{tenant}` is linked"))
-    }
-
     /// Asks for a link over `interface` of the platform's package, which has to be refused.
     ///
     /// # Errors

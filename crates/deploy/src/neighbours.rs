@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context as _};
+use er_deploy::app::part_id;
 use er_deploy::client::{Answer, Client};
 use er_deploy::first::Env;
 use er_deploy::links::Links;
@@ -101,7 +102,7 @@ async fn refused_by_the_api(env: &Env, acme: &Client) -> anyhow::Result<()> {
 /// What `wash link put` sends, and what it would print.
 async fn refused_by_policy(env: &Env, lattice: &str) -> anyhow::Result<()> {
     let links = Links::connect(&env.nats_url, lattice).await?;
-    let source = links.component_of(TENANT, CONSUMER).await?;
+    let source = part_id(&format!("{TENANT}-{CONSUMER}"), CONSUMER);
     println!("\nA link from `{TENANT}`'s consumer to one of `{}`:", env.tenant);
     println!("  wash link put {source} {VICTIM} eventrunner platform --interface consumer");
     let refusal = links.refused(&source, VICTIM, "consumer").await?;

@@ -11,7 +11,7 @@ use wasmcloud_control_interface::{
     StopProviderCommand, UpdateComponentCommand,
 };
 
-use crate::image::{Images, Kind};
+use crate::image::Images;
 use crate::lattice::Lattice;
 use crate::names::Name;
 use crate::question::{Link, Question, Settings, Start};
@@ -220,11 +220,7 @@ fn foreign(config: &str, makers: &[&str]) -> Option<String> {
 }
 
 async fn start(part_type: PartType, id: &str, image: &str, host: &str, lattice: &Lattice, images: &Images) -> Start {
-    let kind = match part_type {
-        PartType::Component => Kind::Component,
-        PartType::Provider => Kind::Provider,
-    };
-    let (facts, role) = tokio::join!(images.facts(image, kind), lattice.role(host));
+    let (facts, role) = tokio::join!(images.facts(image, part_type), lattice.role(host));
     Start { name: Name::of_id(id), part_type, image: image.to_owned(), facts, role }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use er_policy::input::PartType;
 use provider_archive::ProviderArchive;
 use wascap::jwt::{validate_token, CapabilityProvider, Component};
 use wasmparser::{Encoding, Parser, Payload};
@@ -23,17 +24,11 @@ pub struct Facts {
     pub issuer: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
-    Component,
-    Provider,
-}
-
 /// What tells that a file is still the one that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Stamp {
     path: PathBuf,
-    kind: Kind,
+    part_type: PartType,
     bytes: u64,
     modified: Option<SystemTime>,
 }
@@ -49,24 +44,24 @@ impl Images {
     ///
     /// # Errors
     /// Why that is not known, as the end of a sentence about the image.
-    pub async fn facts(&self, image: &str, kind: Kind) -> Result<Facts, String> {
+    pub async fn facts(&self, image: &str, part_type: PartType) -> Result<Facts, String> {
         let Some(path) = image.strip_prefix(FILE) else {
             return match image.starts_with("wasmcloud+builtin://") {
                 true => Ok(Facts::default()),
                 false => Err("what is in it can't be read, only files can: file:///…".into()),
             };
         };
-        let stamp = stamp(Path::new(path), kind).await?;
+        let stamp = stamp(Path::new(path), part_type).await?;
         if let Some(facts) = self.kept(&stamp) {
             return Ok(facts);
         }
-        let facts = match kind {
-            Kind::Component => {
+        let facts = match part_type {
+            PartType::Component => {
                 let bytes = tokio::fs::read(path).await.map_err(|error| format!("it can't be read: {error}"))?;
                 let read = tokio::task::spawn_blocking(move || component(&bytes)).await;
                 read.map_err(|error| format!("it can't be read: {error}"))??
             }
-            Kind::Provider => provider(Path::new(path)).await?,
+            PartType::Provider => provider(Path::new(path)).await?,
         };
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= KEPT_MAX {
@@ -81,12 +76,12 @@ impl Images {
     }
 }
 
-async fn stamp(path: &Path, kind: Kind) -> Result<Stamp, String> {
+async fn stamp(path: &Path, part_type: PartType) -> Result<Stamp, String> {
     let meta = tokio::fs::metadata(path).await.map_err(|error| format!("it can't be read: {error}"))?;
     if !meta.is_file() || meta.len() > BYTES_MAX {
         return Err(format!("it is no file of at most {} MiB", BYTES_MAX >> 20));
     }
-    Ok(Stamp { path: path.to_path_buf(), kind, bytes: meta.len(), modified: meta.modified().ok() })
+    Ok(Stamp { path: path.to_path_buf(), part_type, bytes: meta.len(), modified: meta.modified().ok() })
 }
 
 fn component(bytes: &[u8]) -> Result<Facts, String> {
@@ -188,18 +183,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (file, images) = (dir.path().join("c.wasm"), Images::default());
         let image = format!("file://{}", file.display());
-        assert!(images.facts(&image, Kind::Component).await.unwrap_err().contains("can't be read"));
+        assert!(images.facts(&image, PartType::Component).await.unwrap_err().contains("can't be read"));
         std::fs::write(&file, nested()).unwrap();
-        let facts = images.facts(&image, Kind::Component).await.unwrap();
+        let facts = images.facts(&image, PartType::Component).await.unwrap();
         assert_eq!(facts, Facts { imports: vec!["eventrunner:platform/emitter@0.1.0".into()], issuer: None });
         std::fs::write(&file, b"\0asm\x01\0\0\0").unwrap();
-        assert!(images.facts(&image, Kind::Component).await.is_err());
+        assert!(images.facts(&image, PartType::Component).await.is_err());
     }
 
     #[tokio::test]
     async fn what_is_no_file_is_not_looked_into() {
         let images = Images::default();
-        assert!(images.facts("ghcr.io/x/y:1", Kind::Component).await.is_err());
-        assert_eq!(images.facts("wasmcloud+builtin://http-server", Kind::Provider).await, Ok(Facts::default()));
+        assert!(images.facts("ghcr.io/x/y:1", PartType::Component).await.is_err());
+        assert_eq!(images.facts("wasmcloud+builtin://http-server", PartType::Provider).await, Ok(Facts::default()));
     }
 }

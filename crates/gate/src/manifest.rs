@@ -6,7 +6,7 @@ use wadm_types::{
     ConfigProperty, LinkProperty, Manifest, Properties, SharedApplicationComponentProperties, TraitProperty,
 };
 
-use crate::image::{Images, Kind};
+use crate::image::Images;
 use crate::lattice::ROLE;
 use crate::names::{flat, Name};
 use crate::question::{Link, Question, Settings, Start};
@@ -75,11 +75,7 @@ impl Application {
     pub async fn gather(manifest: &Manifest, images: &Images) -> Self {
         let mut application = Self::of(manifest);
         for start in &mut application.starts {
-            let kind = match start.part_type {
-                PartType::Component => Kind::Component,
-                PartType::Provider => Kind::Provider,
-            };
-            start.facts = images.facts(&start.image, kind).await;
+            start.facts = images.facts(&start.image, start.part_type).await;
         }
         application
     }

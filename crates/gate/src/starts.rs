@@ -9,7 +9,7 @@ use er_policy::input::PartType;
 use serde::Deserialize;
 
 use crate::answer;
-use crate::image::{Images, Kind};
+use crate::image::Images;
 use crate::judge::{Judge, Verdict};
 use crate::lattice::ROLE;
 use crate::names::Name;
@@ -45,17 +45,17 @@ impl Request {
     pub async fn decide(&self, judge: &Judge, images: &Images) -> Verdict {
         let Body { component_id, provider_id, image_ref, max_instances } = &self.request;
         let image = full(image_ref.as_deref().unwrap_or_default());
-        let (part_type, kind, id) = match (self.kind.as_str(), component_id, provider_id) {
+        let (part_type, id) = match (self.kind.as_str(), component_id, provider_id) {
             ("performInvocation", ..) => return Verdict { refusals: Vec::new(), revision: "".into() },
             // A host asks before it stops, too.
             ("startComponent", Some(_), _) if *max_instances == Some(0) => {
                 return Verdict { refusals: Vec::new(), revision: "".into() };
             }
-            ("startComponent", Some(id), _) => (PartType::Component, Kind::Component, id),
-            ("startProvider", _, Some(id)) => (PartType::Provider, Kind::Provider, id),
+            ("startComponent", Some(id), _) => (PartType::Component, id),
+            ("startProvider", _, Some(id)) => (PartType::Provider, id),
             (kind, ..) => return Verdict::refused(kind, "it is no request that anybody knows"),
         };
-        let facts = images.facts(&image, kind).await;
+        let facts = images.facts(&image, part_type).await;
         let role = self.host.labels.get(ROLE).cloned();
         let start = Start { name: Name::of_id(id), part_type, image, facts, role };
         judge.decide("host", |names| vec![Question::start(&start, |manifest| names.owner(manifest))]).await

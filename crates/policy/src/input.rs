@@ -41,7 +41,7 @@ pub struct Link<'a> {
     pub config: BTreeMap<&'a str, &'a str>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PartType {
     Component,

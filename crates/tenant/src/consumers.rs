@@ -9,6 +9,8 @@ pub const REPLAYS_BUCKET: &str = "ER_REPLAYS";
 /// Every consumer's state, as a filter over [`CONSUMERS_BUCKET`].
 pub const EVERY_STATE: &str = "*.*.state";
 pub const NAME_CHARS_MAX: usize = 40;
+/// Of one piece of a component that is uploaded.
+pub const PIECE_BYTES_MAX: usize = 512 << 10;
 /// What people write in a reason.
 pub const REASON_CHARS_MAX: usize = 500;
 
@@ -24,6 +26,19 @@ pub enum By {
     Update,
     /// Its own failures.
     Strikes,
+}
+
+// === impl By ===
+
+impl By {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Update => "update",
+            Self::Strikes => "strikes",
+        }
+    }
 }
 
 /// Whether a consumer gets events; no record: it does. What is not delivered waits in the stream.

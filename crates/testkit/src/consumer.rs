@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{ensure, Context as _};
+use er_deploy::app::part_id;
 use er_deploy::manifest;
 use wadm_types::{ConfigProperty, Manifest, Properties, TraitProperty};
 
@@ -122,11 +123,7 @@ pub async fn manifest_of(
     let image = component.image(images)?;
     let mut manifest = manifest::load(&root().join("wadm/consumer.yaml"), images, &[]).await?;
     let app = format!("{tenant}-{}", component.name());
-    let consumer = Consumer {
-        // wadm makes the id of both.
-        id: [&app, component.name()].map(|name| name.replace('-', "_")).join("-"),
-        app,
-    };
+    let consumer = Consumer { id: part_id(&app, component.name()), app };
     let mut settings = settings.to_vec();
     settings.insert(0, ("deliver", "all"));
     rewrite(&mut manifest, &consumer, tenant, component, &image, &settings)?;

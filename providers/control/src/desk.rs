@@ -169,7 +169,7 @@ impl Desk {
         if let Value::Object(shown) = &mut shown {
             if let (State::Running, Some(pause)) = (record.state, &pause) {
                 shown.insert("state".into(), "paused".into());
-                shown.insert("message".into(), format!("paused by {}: {}", pause.by, pause.reason).into());
+                shown.insert("message".into(), format!("paused by {}: {}", pause.by.as_str(), pause.reason).into());
             }
             if let (State::Deploying, Some(progress)) =
                 (record.state, self.progress(&names::app(&record.tenant, &record.name)))

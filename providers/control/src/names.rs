@@ -1,16 +1,11 @@
 //! What a consumer is called where.
 
-/// As the API says it, and as jetstream looks records up.
-const NAME_CHARS_MAX: usize = 40;
+use er_deploy::app::part_id;
+use er_tenant::consumers::valid_name;
 
-/// `[a-z][a-z0-9]*` joined by single hyphens: wadm's rule for components, and unchanged by its hyphens to underscores and
-/// back.
+/// A consumer's name whose every word begins with a letter: wadm's rule for components.
 pub fn valid(name: &str) -> bool {
-    let word = |word: &str| {
-        word.starts_with(|first: char| first.is_ascii_lowercase())
-            && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-    };
-    name.len() <= NAME_CHARS_MAX && name.split('-').all(word)
+    valid_name(name) && name.split('-').all(|word| word.starts_with(|first: char| first.is_ascii_lowercase()))
 }
 
 /// The application in wadm.
@@ -18,9 +13,9 @@ pub fn app(tenant: &str, name: &str) -> String {
     format!("{tenant}-{name}")
 }
 
-/// The component in the lattice: wadm makes it of the application's name and the component's.
+/// The component in the lattice.
 pub fn component_id(tenant: &str, name: &str) -> String {
-    [app(tenant, name), name.to_owned()].map(|part| part.replace('-', "_")).join("-")
+    part_id(&app(tenant, name), name)
 }
 
 /// Another tenant whose name begins the application's and is longer than this tenant's: it is theirs by the policy's rule,
@@ -35,6 +30,8 @@ pub fn rival<'a>(tenant: &str, name: &str, tenants: impl IntoIterator<Item = &'a
 
 #[cfg(test)]
 mod tests {
+    use er_tenant::consumers::NAME_CHARS_MAX;
+
     use super::*;
 
     #[test]

@@ -110,29 +110,6 @@ impl Record {
     }
 }
 
-/// Whether a consumer is given events: written by its owner, by an update, by jetstream after too many failures.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pause {
-    pub paused: bool,
-    pub by: String,
-    #[serde(default)]
-    pub reason: String,
-    #[serde(default)]
-    pub at: String,
-    #[serde(default)]
-    pub strikes: u32,
-}
-
-/// What jetstream acts upon.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub struct Seen {
-    pub revision: u64,
-    pub paused: bool,
-}
-
-pub const OWNER: &str = "owner";
-pub const UPDATE: &str = "update";
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use er_event::keys::valid_tenant;
+use er_tenant::consumers::PIECE_BYTES_MAX;
 use uuid::Uuid;
 
 use crate::Error;
 
-pub const PIECE_BYTES_MAX: usize = 512 << 10;
 const UNFINISHED_MAX: usize = 4;
 const KEPT: Duration = Duration::from_secs(3_600);
 

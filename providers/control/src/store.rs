@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream::kv::{self, CreateErrorKind, Operation, UpdateErrorKind};
 use async_nats::jetstream::stream::StorageType;
 use async_nats::jetstream::Context;
+use er_tenant::consumers::{owner, seen_path, state_path, By, Seen, State, CONSUMERS_BUCKET as BUCKET};
 use futures::TryStreamExt as _;
 use time::format_description::well_known::Rfc3339;
 use time::OffsetDateTime;
 use tokio::sync::OnceCell;
 
-use crate::record::{Pause, Record, Seen, OWNER, UPDATE};
+use crate::record::Record;
 use crate::Error;
 
-pub const BUCKET: &str = "ER_CONSUMERS";
 /// As jetstream makes the others.
 const HISTORY: i64 = 5;
 /// Somebody else is faster so many times in a row only if something is wrong.
@@ -79,7 +79,7 @@ impl Store {
     }
 
     pub async fn record(&self, tenant: &str, name: &str) -> Result<Option<Record>, Error> {
-        Ok(self.read(&key(tenant, name, "record")).await?.map(|(record, _)| record))
+        Ok(self.read(&record_path(tenant, name)).await?.map(|(record, _)| record))
     }
 
     /// Makes a record of the one that is there, or of none, and writes it.
@@ -89,7 +89,7 @@ impl Store {
         name: &str,
         make: impl Fn(Option<Record>) -> Result<Record, Error>,
     ) -> Result<Record, Error> {
-        let key = key(tenant, name, "record");
+        let key = record_path(tenant, name);
         for _ in 0..TRIES_MAX {
             let (record, revision) = match self.read(&key).await? {
                 Some((record, revision)) => (Some(record), Some(revision)),
@@ -123,27 +123,27 @@ impl Store {
     pub async fn forget(&self, tenant: &str, name: &str) -> Result<(), Error> {
         let bucket = self.bucket().await?;
         // The record last: what is left half done is found by it.
-        for what in ["state", "seen", "record"] {
-            bucket.purge(key(tenant, name, what)).await.map_err(Error::bucket)?;
+        for key in [state_path(tenant, name), seen_path(tenant, name), record_path(tenant, name)] {
+            bucket.purge(key).await.map_err(Error::bucket)?;
         }
         Ok(())
     }
 
-    pub async fn pause(&self, tenant: &str, name: &str) -> Result<Option<Pause>, Error> {
-        Ok(self.read(&key(tenant, name, "state")).await?.map(|(pause, _)| pause))
+    pub async fn pause(&self, tenant: &str, name: &str) -> Result<Option<State>, Error> {
+        Ok(self.read(&state_path(tenant, name)).await?.map(|(pause, _)| pause))
     }
 
     /// Sees to it that the consumer is given nothing, and returns the revision that says so. An owner's pause stays one.
     pub async fn hold(&self, tenant: &str, name: &str, reason: &str) -> Result<u64, Error> {
-        let key = key(tenant, name, "state");
+        let key = state_path(tenant, name);
         for _ in 0..TRIES_MAX {
-            let there: Option<(Pause, u64)> = self.read(&key).await?;
+            let there: Option<(State, u64)> = self.read(&key).await?;
             if let Some((pause, revision)) = &there {
-                if pause.paused && [OWNER, UPDATE].contains(&pause.by.as_str()) {
+                if pause.paused && pause.by != By::Strikes {
                     return Ok(*revision);
                 }
             }
-            let pause = Pause { paused: true, by: UPDATE.into(), reason: reason.into(), at: now(), strikes: 0 };
+            let pause = State { paused: true, by: By::Update, reason: reason.into(), at: now(), strikes: 0 };
             self.write(&key, &pause, there.map(|(_, revision)| revision)).await?;
         }
         Err(Error::Conflict(format!("whether `{name}` is paused is changed by others all the time")))
@@ -151,14 +151,14 @@ impl Store {
 
     /// Lets it have events again, unless its owner has paused it. Strikes are forgotten: another version has its own.
     pub async fn release(&self, tenant: &str, name: &str) -> Result<(), Error> {
-        let key = key(tenant, name, "state");
+        let key = state_path(tenant, name);
         for _ in 0..TRIES_MAX {
-            let Some((pause, revision)) = self.read::<Pause>(&key).await? else { return Ok(()) };
-            if (pause.paused && pause.by == OWNER) || (!pause.paused && pause.strikes == 0) {
+            let Some((pause, revision)) = self.read::<State>(&key).await? else { return Ok(()) };
+            if (pause.paused && pause.by == By::Owner) || (!pause.paused && pause.strikes == 0) {
                 return Ok(());
             }
             // Written and not removed: so what somebody else says meanwhile is not lost.
-            let free = Pause { paused: false, by: UPDATE.into(), reason: String::new(), at: now(), strikes: 0 };
+            let free = State { paused: false, by: By::Update, reason: String::new(), at: now(), strikes: 0 };
             if self.write(&key, &free, Some(revision)).await? {
                 return Ok(());
             }
@@ -168,7 +168,7 @@ impl Store {
 
     /// Waits until jetstream has finished what it was at, and gives the consumer nothing more. Whether it did in time.
     pub async fn seen(&self, tenant: &str, name: &str, revision: u64, deadline: Duration) -> Result<bool, Error> {
-        let key = key(tenant, name, "seen");
+        let key = seen_path(tenant, name);
         let started = Instant::now();
         loop {
             let seen: Option<(Seen, u64)> = self.read(&key).await?;
@@ -191,8 +191,8 @@ impl Store {
     }
 }
 
-fn key(tenant: &str, name: &str, what: &str) -> String {
-    format!("{tenant}.{name}.{what}")
+fn record_path(tenant: &str, name: &str) -> String {
+    format!("{}.record", owner(tenant, name))
 }
 
 pub fn now() -> String {

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use async_nats::jetstream::consumer::pull;
 use async_nats::jetstream::stream::Stream;
 use er_event::dead::DeadLetter;
-use er_event::event::{partition_of, EventRef};
+use er_event::event::{partition_of, EventRef, PARTITIONS};
 use futures::{StreamExt as _, TryStreamExt as _};
 use metrics::counter;
 use serde_json::{json, Value};
@@ -28,8 +28,6 @@ const LETTERS_MAX: usize = 1_000;
 const LOOKED_AT_MAX: usize = 20_000;
 /// Under way at once: each waits for the disk.
 const AT_ONCE: usize = 32;
-/// As admission has it: what keeps order is one of so many.
-const PARTITIONS: u32 = 16;
 
 impl Handler<Option<Context>> for Jetstream {
     async fn show(
@@ -105,10 +103,10 @@ impl Handler<Option<Context>> for Jetstream {
         by: String,
     ) -> anyhow::Result<Result<String, Fault>> {
         Ok(async {
-            let (parts, _) = self.dead(cx.as_ref(), &tenant).await?;
-            let Some(_) = retry_of(parts, &tenant, &window.consumer).await.map_err(away)? else {
+            let parts = self.of_tenant(cx.as_ref(), &tenant).await?;
+            if !has_retries(parts, &tenant, &window.consumer).await.map_err(away)? {
                 return Err(no_consumer(&window.consumer));
-            };
+            }
             replay::begin(parts, &tenant, window, by).await
         }
         .await)
@@ -116,7 +114,7 @@ impl Handler<Option<Context>> for Jetstream {
 
     async fn replays(&self, cx: Option<Context>, tenant: String) -> anyhow::Result<Result<String, Fault>> {
         Ok(async {
-            let (parts, _) = self.dead(cx.as_ref(), &tenant).await?;
+            let parts = self.of_tenant(cx.as_ref(), &tenant).await?;
             replay::list(parts, &tenant).await
         }
         .await)
@@ -124,13 +122,18 @@ impl Handler<Option<Context>> for Jetstream {
 }
 
 impl Jetstream {
-    /// The tenant's dead letters, for a caller that has a link.
-    async fn dead(&self, cx: Option<&Context>, tenant: &str) -> Result<(&Parts, Stream), Fault> {
+    /// JetStream, for a caller that has a link and names what can be a tenant.
+    async fn of_tenant(&self, cx: Option<&Context>, tenant: &str) -> Result<&Parts, Fault> {
         self.check_link(cx, "redelivery").await?;
         if !er_event::keys::valid_tenant(tenant) {
             return Err(fault(FaultCode::Invalid, format!("`{tenant}` is not a tenant name")));
         }
-        let parts = self.parts().await.map_err(|e| unavailable("JetStream can't be reached", &e))?;
+        self.parts().await.map_err(|e| unavailable("JetStream can't be reached", &e))
+    }
+
+    /// The stream of dead letters beside it.
+    async fn dead(&self, cx: Option<&Context>, tenant: &str) -> Result<(&Parts, Stream), Fault> {
+        let parts = self.of_tenant(cx, tenant).await?;
         let stream = parts.js.get_stream(streams::DEAD).await.map_err(|e| unavailable("dead letters", &e))?;
         Ok((parts, stream))
     }
@@ -207,7 +210,9 @@ async fn redrive_one(parts: &Parts, stream: &Stream, tenant: &str, seq: u64) -> 
     let letter = letter.ok_or("there is no such dead letter, or not any more")?.read().map_err(text)?;
     let out = match &letter.consumer {
         Some(consumer) => {
-            retry_of(parts, tenant, consumer).await.map_err(text)?.ok_or_else(|| no_consumer(consumer).detail)?;
+            if !has_retries(parts, tenant, consumer).await.map_err(text)? {
+                return Err(no_consumer(consumer).detail);
+            }
             to_consumer(tenant, consumer, seq, &letter)
         }
         None => to_pipeline(tenant, parts.settings.shards, seq, &letter),
@@ -243,24 +248,23 @@ fn round(seq: u64) -> String {
     format!("r{seq}")
 }
 
-/// What waits for the consumer's next attempts; none: no such consumer was ever there.
-pub async fn retry_of(parts: &Parts, tenant: &str, consumer: &str) -> anyhow::Result<Option<u64>> {
+/// Whether somebody takes the consumer's retries: not where no such consumer was ever there.
+async fn has_retries(parts: &Parts, tenant: &str, consumer: &str) -> anyhow::Result<bool> {
     if !er_tenant::consumers::valid_place(consumer) {
-        return Ok(None);
+        return Ok(false);
     }
     let stream = parts.js.get_stream(streams::RETRY).await.context("the stream of retries")?;
     let subject = streams::retry_subject(tenant, consumer);
     for durable in [format!("{tenant}={consumer}"), consumer.to_owned()] {
         let [_, name] = streams::delivery_names(&durable);
         // A place of that name may be another tenant's.
-        if let Ok(mut found) = stream.get_consumer::<pull::Config>(&name).await {
-            let info = found.info().await?;
-            if info.config.filter_subject == subject {
-                return Ok(Some(info.num_pending + info.num_ack_pending as u64));
+        if let Ok(found) = stream.get_consumer::<pull::Config>(&name).await {
+            if found.cached_info().config.filter_subject == subject {
+                return Ok(true);
             }
         }
     }
-    Ok(None)
+    Ok(false)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use async_nats::jetstream::kv::{CreateErrorKind, Store, UpdateErrorKind};
+use async_nats::jetstream::kv::{Store, UpdateErrorKind};
 use er_event::event::rfc3339_us;
 use er_tenant::consumers::{owner, owner_of_state, seen_path, state_path, By, Seen, State, EVERY_STATE};
 use futures::StreamExt as _;
@@ -129,17 +129,10 @@ impl Strikes {
             strikes,
         };
         let value = serde_json::to_vec(&state)?.into();
-        // Who changed it in between knows better.
-        let written = if revision == 0 {
-            match self.bucket.create(&key, value).await {
-                Err(error) if error.kind() != CreateErrorKind::AlreadyExists => Err(error).context("a new state"),
-                _ => Ok(()),
-            }
-        } else {
-            match self.bucket.update(&key, value, revision).await {
-                Err(error) if error.kind() != UpdateErrorKind::WrongLastRevision => Err(error).context("the state"),
-                _ => Ok(()),
-            }
+        // Over 0 where nothing was there. Who changed it in between knows better.
+        let written = match self.bucket.update(&key, value, revision).await {
+            Err(error) if error.kind() != UpdateErrorKind::WrongLastRevision => Err(error).context("the state"),
+            _ => Ok(()),
         };
         counter!("eventrunner_consumers_paused_total").increment(1);
         warn!(tenant = self.tenant, consumer = self.consumer, strikes, cause, "paused");

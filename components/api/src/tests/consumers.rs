@@ -1,12 +1,11 @@
 //! Consumers: uploads in pieces, settings, holding.
 
 use er_event::keys::Role;
-use er_tenant::consumers::CONSUMERS_BUCKET;
+use er_tenant::consumers::{CONSUMERS_BUCKET, PIECE_BYTES_MAX};
 use serde_json::json;
 
 use super::world::{json, whole, World};
 use crate::backend::Backend as _;
-use crate::consumers::PIECE_BYTES;
 
 fn upload(world: &World, key: &str, target: &str, length: Option<usize>, body: &str) -> (u16, String) {
     let length = length.map(|length| length.to_string());
@@ -20,11 +19,11 @@ fn upload(world: &World, key: &str, target: &str, length: Option<usize>, body: &
 fn a_component_goes_on_in_pieces_with_what_the_query_says() {
     let world = World::new();
     let key = world.key("acme", Role::Admin);
-    let body = "x".repeat(PIECE_BYTES * 2 + 3);
+    let body = "x".repeat(PIECE_BYTES_MAX * 2 + 3);
     let target = "/api/v1/consumers/alert?types=a,b*&attempts_max=3&env.MODE=fast";
     let (status, said) = upload(&world, &key, target, Some(body.len()), &body);
     assert_eq!(status, 202, "{said}");
-    assert_eq!(*world.pieces.borrow(), [PIECE_BYTES, PIECE_BYTES, 3]);
+    assert_eq!(*world.pieces.borrow(), [PIECE_BYTES_MAX, PIECE_BYTES_MAX, 3]);
     let asked = world.asked.borrow();
     assert_eq!(asked[0], format!("begin acme {}", body.len()));
     let spec = asked[1].strip_prefix("put acme alert Some(\"u1\") ").unwrap();

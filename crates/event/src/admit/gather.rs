@@ -1,17 +1,14 @@
 //! Events of many requests into few messages: one a partition, more where a batch is full.
 
-use crate::event::{partition, BatchWriter};
+use crate::event::{partition, BatchWriter, PARTITIONS};
 
 use super::{Draft, Entry};
-
-/// More would mean smaller messages, and each is a synced write.
-const PARTITIONS: usize = 16;
 
 pub(super) struct Gather<'t> {
     tenant: &'t str,
     /// First part of every message id.
     name: String,
-    open: [Bucket; PARTITIONS],
+    open: [Bucket; PARTITIONS as usize],
     entries: Vec<Entry>,
 }
 
@@ -31,7 +28,7 @@ impl<'t> Gather<'t> {
     }
 
     pub(super) fn push(&mut self, draft: &Draft<'_>, received_us: u64) {
-        let index = partition(self.tenant, &draft.key) as usize % PARTITIONS;
+        let index = (partition(self.tenant, &draft.key) % PARTITIONS) as usize;
         if !self.open[index].batch.fits(draft.text.len()) {
             self.close(index);
         }
@@ -41,7 +38,7 @@ impl<'t> Gather<'t> {
     }
 
     pub(super) fn finish(mut self) -> Vec<Entry> {
-        for index in 0..PARTITIONS {
+        for index in 0..self.open.len() {
             if !self.open[index].batch.is_empty() {
                 self.close(index);
             }

@@ -32,6 +32,9 @@ fn mix(hash: u64) -> u64 {
     hash ^ hash >> 29
 }
 
+/// Partitions of a tenant's stream. More would mean smaller messages, and each is a synced write.
+pub const PARTITIONS: u32 = 16;
+
 /// What keeps an event's order: the hash of the tenant and of `partitionkey`, or of `source` where there is none.
 /// Events of one tenant with the same key always get the same number.
 pub fn partition_of(tenant: &str, event: &EventRef<'_>) -> u32 {
