@@ -1,9 +1,9 @@
 # Each target is a script: read it there, or run it directly.
 .DEFAULT_GOAL := help
-.PHONY: help setup build up down demo services services-down test lint bench bench-rules bench-growth mutants wash clean
+.PHONY: help setup build up down demo services services-down test lint bench bench-neighbour bench-rules bench-growth mutants wash clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Bring in what this machine lacks (into ~/.cache/eventrunner, nothing system-wide)
 	@scripts/setup
@@ -37,6 +37,9 @@ lint: ## Check format, lints, dependency policy and scripts
 
 bench: ## Measure rates and where each microsecond goes
 	@scripts/bench
+
+bench-neighbour: ## Measure a tenant beside another whose consumer misbehaves (5 minutes)
+	@scripts/bench --only neighbour
 
 bench-rules: ## Measure the rule engine beside its peers
 	@scripts/bench-rules

@@ -4,6 +4,7 @@ mod check;
 mod events;
 mod http;
 mod load;
+mod neighbour;
 mod path;
 mod peer;
 mod platform;
@@ -75,6 +76,8 @@ pub enum Bench {
     RawPublish,
     EndToEnd,
     Latency,
+    /// A tenant beside another whose consumer misbehaves; only where it is asked for
+    Neighbour,
 }
 
 fn main() -> ExitCode {

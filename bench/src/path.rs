@@ -106,6 +106,11 @@ impl<'p> Path<'p> {
         Ok(sum)
     }
 
+    /// From arrival to the consumer, of one run.
+    pub async fn latency(&self, case: Case, pace: Pace) -> anyhow::Result<Weighted> {
+        Ok(self.once(case, pace, self.run).await?.delivered.latency_us)
+    }
+
     async fn once(&self, case: Case, pace: Pace, duration: Duration) -> anyhow::Result<Run> {
         self.reports.restart();
         let posted = self.load.run(case.events, case.connections, pace, duration).await?;

@@ -14,10 +14,12 @@ use er_deploy::first::{bootstrap, Env};
 use er_deploy::manifest::{self, Set};
 use futures::TryStreamExt as _;
 use tokio::process::{Child, Command};
+use wadm_types::Manifest;
 
 use crate::procs::{self, Process};
 
 const TENANT: &str = "demo";
+const LATTICE: &str = "default";
 const READY_MAX: Duration = Duration::from_secs(60);
 const DEPLOY_MAX: Duration = Duration::from_secs(40);
 const DEPLOY_TRIES: usize = 3;
@@ -157,6 +159,16 @@ impl Platform {
         }
     }
 
+    /// Deploys a manifest beside EventRunner's own.
+    pub async fn deploy(&self, manifest: &Manifest) -> anyhow::Result<()> {
+        let apps = Apps::connect(&self.deployed.env.nats_url, LATTICE).await?;
+        apps.deploy(manifest, DEPLOY_MAX, |_| {}).await
+    }
+
+    pub async fn undeploy(&self, app: &str) -> anyhow::Result<()> {
+        Apps::connect(&self.deployed.env.nats_url, LATTICE).await?.undeploy(app, DEPLOY_MAX).await
+    }
+
     pub fn ingest_addr(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.ports.ingest).into()
     }
@@ -237,7 +249,7 @@ impl Starting {
     async fn deploy(&mut self, ports: Ports, data: &Path) -> anyhow::Result<Deployed> {
         self.ready().await?;
         let nats_url = format!("nats://127.0.0.1:{}", ports.nats);
-        let apps = Apps::connect(&nats_url, "default").await?;
+        let apps = Apps::connect(&nats_url, LATTICE).await?;
         let sets = [ports.sets(data), self.options.sets.clone()].concat();
         self.deploy_one(&apps, "eventrunner.yaml", &sets).await?;
         let env = Env {

@@ -41,6 +41,9 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     if args.wants(Bench::EndToEnd) || args.wants(Bench::Latency) {
         suite.whole_path(args).await?;
     }
+    if args.wants(Bench::Neighbour) {
+        suite.neighbour(args).await?;
+    }
     table::print(&suite.rows);
     suite.cpu.print();
     println!("\nthe whole run took {:.0} s", (now_us() - started) as f64 / 1e6);
@@ -108,17 +111,15 @@ impl Suite {
         Ok(())
     }
 
+    async fn neighbour(&mut self, args: &Args) -> anyhow::Result<()> {
+        let platform = start(args).await?;
+        let path = Path::new(&platform, args.runs, args.run_time()).await?;
+        self.rows.extend(crate::neighbour::measure(&platform, &path, args).await?);
+        platform.stop().await
+    }
+
     async fn whole_path(&mut self, args: &Args) -> anyhow::Result<()> {
-        eprintln!("starting a lattice in {}", args.dir.join("lattice").display());
-        let platform = Platform::start(Options {
-            dir: args.dir.clone(),
-            lattice: args.lattice.clone(),
-            nats_server: args.nats_server.clone(),
-            wadm: args.wadm.clone(),
-            sets: args.sets.clone(),
-            consumer_sets: args.consumer_sets.clone(),
-        })
-        .await?;
+        let platform = start(args).await?;
         let path = Path::new(&platform, args.runs, args.run_time()).await?;
         let idle = memories(path.processes());
         let mut rates = BTreeMap::new();
@@ -269,6 +270,19 @@ impl Suite {
             });
         }
     }
+}
+
+async fn start(args: &Args) -> anyhow::Result<Platform> {
+    eprintln!("starting a lattice in {}", args.dir.join("lattice").display());
+    Platform::start(Options {
+        dir: args.dir.clone(),
+        lattice: args.lattice.clone(),
+        nats_server: args.nats_server.clone(),
+        wadm: args.wadm.clone(),
+        sets: args.sets.clone(),
+        consumer_sets: args.consumer_sets.clone(),
+    })
+    .await
 }
 
 fn case(events: usize, connections: Option<usize>) -> Case {

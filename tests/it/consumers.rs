@@ -7,12 +7,13 @@ use anyhow::{bail, ensure, Context as _};
 use er_deploy::app::part_id;
 use er_deploy::client::{Answer, Client};
 use er_testkit::load::Shape;
-use er_testkit::platform::{need, root};
+use er_testkit::platform::{need, root, Options};
 use er_testkit::{until, Load, Oracle, Part, Tenant};
+use futures::TryStreamExt as _;
 use reqwest::Method;
 use serde_json::{json, Value};
 
-use crate::support::{alone, now, send, shared, stored, JSON};
+use crate::support::{alone, now, on_its_own, send, shared, stored, JSON};
 
 const WASM: &str = "application/wasm";
 /// Its trial, its deployment, and what others do meanwhile.
@@ -117,6 +118,25 @@ fn an_update_and_a_roll_back_under_load_lose_and_double_nothing() -> anyhow::Res
     })
 }
 
+#[test]
+fn a_consumer_that_was_deleted_leaves_nothing_to_its_namesake() -> anyhow::Result<()> {
+    shared(|platform| async move {
+        let tenant = platform.tenant("again").await?;
+        let js = async_nats::jetstream::new(platform.nats().await?);
+        for event in ["first", "second"] {
+            upload(&tenant, "recorder?deliver=all", RECORDER).await?;
+            runs(&tenant, "recorder", 1).await?;
+            handled(&tenant, "recorder", event).await?;
+            gone(&tenant, "recorder").await?;
+            for stream in ["ER_EVENTS", "ER_RETRY"] {
+                let places: Vec<String> = js.get_stream(stream).await?.consumer_names().try_collect().await?;
+                ensure!(!places.iter().any(|place| place.contains(&tenant.id)), "{stream}: {places:?}");
+            }
+        }
+        Ok(())
+    })
+}
+
 async fn gone(tenant: &Tenant, name: &str) -> anyhow::Result<()> {
     let path = format!("/api/v1/consumers/{name}");
     let answer = tenant.client.call(Method::DELETE, &path, None).await?;
@@ -208,6 +228,27 @@ fn what_a_killed_provider_was_at_its_successor_finishes() -> anyhow::Result<()> 
         upload(&tenant, "recorder?deliver=all", RECORDER).await?;
         platform.kill9(Part::Control).await?;
         runs(&tenant, "recorder", 1).await?;
+        handled(&tenant, "recorder", "after").await?;
+        gone(&tenant, "recorder").await
+    })
+}
+
+#[test]
+fn what_is_up_after_its_deadline_runs_all_the_same() -> anyhow::Result<()> {
+    let options = Options { sets: vec!["control.deploy_within_s=5"], ..Options::default() };
+    on_its_own(&options, |platform| async move {
+        let tenant = platform.tenant("late").await?;
+        let paused = platform.pause(Part::TenantHost).await?;
+        upload(&tenant, "recorder?deliver=all", RECORDER).await?;
+        let record = settled(&tenant, "recorder").await?;
+        ensure!(record["state"] == "failed" && record["deployed"].is_null(), "{record}");
+        paused.resume();
+        until("the consumer to run", RUNS_WITHIN, || async {
+            let record = show(&tenant, "recorder").await?;
+            ensure!(record["state"] == "running" && record["deployed"] == 1, "{record}");
+            Ok(Some(()))
+        })
+        .await?;
         handled(&tenant, "recorder", "after").await?;
         gone(&tenant, "recorder").await
     })

@@ -43,7 +43,9 @@ impl Desk {
             gauge!("er_control_consumers", "state" => name.as_str().unwrap_or_default().to_owned()).set(count as f64);
         }
         for record in &records {
-            if !record.is_settled() {
+            if record.state == State::Failed {
+                self.look_again(record).await?;
+            } else if !record.is_settled() {
                 self.work_on(record);
             } else if let Some(version) = record.deployed.and_then(|version| record.of(version)) {
                 let app = names::app(&record.tenant, &record.name);
@@ -209,6 +211,31 @@ impl Desk {
         .await
     }
 
+    /// What was not up in time is left to wadm, which does not give up: it may run by now.
+    async fn look_again(&self, record: &Record) -> Result<(), Error> {
+        let Some(version) = record.of(record.version) else { return Ok(()) };
+        let app = names::app(&record.tenant, &record.name);
+        let away = |e| Error::Away(format!("wadm: {e:#}"));
+        let apps = self.apps().await?;
+        if apps.deployed(&app).await.map_err(away)? != Some(manifest::version_of(version))
+            || !apps.is_up(&app).await.map_err(away)?
+        {
+            return Ok(());
+        }
+        self.store.release(&record.tenant, &record.name).await?;
+        let number = version.version;
+        let late = format!("version {number} runs; it came up after its deadline");
+        let changed = self.change(record, |record| {
+            if record.version == number && record.state == State::Failed {
+                record.deployed = Some(number);
+                record.settle(number, State::Running, late.clone());
+            }
+        });
+        changed.await.map_err(|Later(error)| error)?;
+        info!(app, version = number, "up after its deadline");
+        Ok(())
+    }
+
     /// Deploys a version in place of whichever runs. What does run is given nothing meanwhile, and what it was at is
     /// finished before: no call is cut off, so that none is made twice.
     async fn bring(&self, record: &Record, version: &Version) -> anyhow::Result<()> {
@@ -251,6 +278,7 @@ impl Desk {
         let app = names::app(&record.tenant, &record.name);
         let removed = self.apps().await?.remove(&app, self.options.deploy_within).await;
         removed.map_err(|e| Error::Away(format!("{app} can't be taken down: {e:#}")))?;
+        self.store.vacate(&record.tenant, &record.name).await?;
         self.store.forget(&record.tenant, &record.name).await?;
         info!(app, "taken down and forgotten");
         Ok(())

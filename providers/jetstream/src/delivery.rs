@@ -10,7 +10,7 @@ use er_event::event::{parse_batch, split, type_matches, types, BatchWriter, Even
 use er_event::Runs;
 use er_provider_kit::call::CallError;
 use metrics::{counter, histogram};
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::ack::Delivery;
 use crate::components::{handle, ComponentError};
@@ -168,12 +168,12 @@ impl Consumer {
         let parsed;
         let unhandled: Vec<(usize, Unhandled)> = match answer {
             Ok(failures) if failures.is_empty() => {
-                self.strikes.clear();
+                self.strikes.took();
                 self.report(events.len(), count, 0, call, wall, handled_us).await;
                 return Ok(Called { wall, failed: Vec::new() });
             }
             Ok(failures) => {
-                self.strikes.clear();
+                self.strikes.took();
                 whole = false;
                 parsed = parse_batch(events).map_err(|e| Away(e.to_string()))?;
                 parsed
@@ -189,14 +189,17 @@ impl Consumer {
             Err(error @ ComponentError::Call(CallError::NoResponders { .. } | CallError::Lattice(_))) => {
                 return Err(Away(error.to_string()))
             }
+            Err(error) if !matches!(error, ComponentError::Refused { .. }) && self.settling().await => {
+                info!(consumer = &*self.id, reason = %error, "a first call failed: its host may not have its links yet");
+                return Err(Away(error.to_string()));
+            }
             Err(error) => {
                 whole = true;
                 parsed = parse_batch(events).map_err(|e| Away(e.to_string()))?;
                 let reason = error.to_string();
                 warn!(consumer = &*self.id, call.attempt, events = parsed.len(), reason, "batch failed");
                 let timeout = matches!(error, ComponentError::Call(CallError::Timeout { .. }));
-                let emits = self.provider.emitter(&self.id).is_some();
-                self.strikes.strike(&reason, timeout, emits).await.map_err(Away)?;
+                self.strikes.strike(&reason, timeout).await.map_err(Away)?;
                 parsed
                     .iter()
                     .enumerate()
@@ -217,6 +220,10 @@ impl Consumer {
         publish_all(&self.js, out).await.map_err(|e| Away(e.to_string()))?;
         self.report(events.len(), count, unhandled.len(), call, wall, handled_us).await;
         Ok(Called { wall, failed })
+    }
+
+    async fn settling(&self) -> bool {
+        self.strikes.settling(&self.id, self.provider.emitter(&self.id).is_some()).await
     }
 
     /// What the consumer emits while it works on these events is one hop further than the furthest of them.

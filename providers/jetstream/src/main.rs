@@ -13,6 +13,7 @@ mod emitter;
 mod fault;
 mod follow;
 mod gate;
+mod hosts;
 mod kv;
 mod meter;
 mod payload;

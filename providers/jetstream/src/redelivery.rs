@@ -7,6 +7,7 @@ use async_nats::jetstream::consumer::pull;
 use async_nats::jetstream::stream::Stream;
 use er_event::dead::DeadLetter;
 use er_event::event::{partition_of, EventRef, PARTITIONS};
+use er_tenant::consumers::durable;
 use futures::{StreamExt as _, TryStreamExt as _};
 use metrics::counter;
 use serde_json::{json, Value};
@@ -255,7 +256,7 @@ async fn has_retries(parts: &Parts, tenant: &str, consumer: &str) -> anyhow::Res
     }
     let stream = parts.js.get_stream(streams::RETRY).await.context("the stream of retries")?;
     let subject = streams::retry_subject(tenant, consumer);
-    for durable in [format!("{tenant}={consumer}"), consumer.to_owned()] {
+    for durable in [durable(tenant, consumer), consumer.to_owned()] {
         let [_, name] = streams::delivery_names(&durable);
         // A place of that name may be another tenant's.
         if let Ok(found) = stream.get_consumer::<pull::Config>(&name).await {

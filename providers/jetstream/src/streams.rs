@@ -6,6 +6,7 @@ use async_nats::jetstream::consumer::{pull, AckPolicy, DeliverPolicy};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, Context};
 
+pub use er_tenant::consumers::{delivery_names, retry_subject, EVENTS_STREAM as EVENTS, RETRY_STREAM as RETRY};
 use er_tenant::consumers::{CONSUMERS_BUCKET, REPLAYS_BUCKET};
 use er_tenant::rules::RULES_BUCKET;
 
@@ -13,12 +14,8 @@ use crate::settings::ProviderSettings;
 
 /// Raw events: durable before anything interprets them, gone when the engine's outcome is durable.
 pub const RAW: &str = "ER_RAW";
-/// Normalized events of all tenants, a subject each.
-pub const EVENTS: &str = "ER_EVENTS";
 /// What reached no other end, with its reason.
 pub const DEAD: &str = "ER_DEAD";
-/// Events that a consumer did not handle, waiting for their next attempt.
-pub const RETRY: &str = "ER_RETRY";
 /// Usage records, kept for proof after they were collected.
 pub const USAGE: &str = "ER_USAGE";
 
@@ -61,15 +58,6 @@ pub fn dead_subject(tenant: &str) -> String {
 
 pub fn usage_subject(tenant: &str) -> String {
     format!("er.usage.{tenant}")
-}
-
-pub fn retry_subject(tenant: &str, consumer: &str) -> String {
-    format!("er.retry.{tenant}.{consumer}")
-}
-
-/// What JetStream calls the delivery of fresh events to a consumer, and that of what is tried again.
-pub fn delivery_names(durable: &str) -> [String; 2] {
-    [format!("consumer-{durable}"), format!("retry-{durable}")]
 }
 
 /// The tenant of a raw subject.
