@@ -20,6 +20,7 @@ mod isolation;
 mod kills;
 mod languages;
 mod malformed;
+mod oci;
 mod policy;
 mod quota;
 mod redelivery;

@@ -32,7 +32,7 @@ const LATTICE: &str = "default";
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Settings of the platform's manifest: `config.key=value`.
-    pub sets: Vec<&'static str>,
+    pub sets: Vec<String>,
     /// Further arguments of `er-lattice up`.
     pub lattice_args: Vec<&'static str>,
     /// `wadm/production.yaml` on these, in place of `wadm/eventrunner.yaml`.
@@ -317,7 +317,7 @@ fn sets(options: &Options, dir: &Path, ingest: u16, api: u16, metrics: [u16; 3])
             format!("clickhouse.url={}", stores.clickhouse),
         ]),
     }
-    let given = options.sets.iter().map(|set| (*set).to_string());
+    let given = options.sets.iter().cloned();
     own.into_iter().chain(given).map(|set| set.parse().map_err(|why: String| anyhow::anyhow!(why))).collect()
 }
 
