@@ -2,6 +2,7 @@
 
 use er_event::keys::Action;
 use er_event::{Kind, Problem};
+use er_tenant::auth::Way;
 use er_tenant::Principal;
 
 use crate::auth::{self, authenticate, Permission};
@@ -11,7 +12,7 @@ use crate::query::Query;
 use crate::router::{Route, INDEX};
 use crate::tail::Tail;
 use crate::{
-    billing, consumers, dead_letters, events, health, keys, permission, policies, replays, rules, story, tenants, trial,
+    billing, consumers, dead_letters, events, health, keys, members, permission, policies, replays, rules, story, tenants, trial,
 };
 
 pub fn handle(backend: &dyn Backend, request: &Request<'_>) -> Answer {
@@ -34,9 +35,10 @@ fn answer(backend: &dyn Backend, request: &Request<'_>, route: &Route) -> Result
     match route {
         Route::Index => return Ok(Response::new(200, TEXT, INDEX).into()),
         Route::Health => return Ok(health::check(backend).into()),
+        Route::Whoami => return members::whoami(backend, request).map(Into::into),
         _ => {}
     }
-    let caller = authenticate(backend, request).inspect_err(|problem| {
+    let caller = authenticate(backend, request, Way::Gateway).inspect_err(|problem| {
         // As who looks where it may not look is.
         if problem.status == 401 {
             let who = auth::presented_by(request);
@@ -69,6 +71,7 @@ fn action(route: &Route, method: &str) -> Action {
     match route {
         Route::Tenants | Route::Tenant(_) => Action::Tenants,
         Route::Keys(_) | Route::Key(..) => Action::Keys,
+        Route::Members(_) | Route::Member(..) => Action::Members,
         Route::InvoiceIssue(..) | Route::InvoiceVoid(..) => Action::Tenants,
         Route::Subscription(_) | Route::Plan(_) if method == "PUT" => Action::Tenants,
         Route::Policies | Route::PolicyVersions | Route::PolicyData | Route::PolicyBundle => Action::Tenants,
@@ -148,7 +151,13 @@ fn respond(
         }
         (Route::Keys(named), _) => keys::list(backend, &keys_tenant(request, named.as_deref(), caller)?),
         (Route::Key(named, id), _) => keys::delete(backend, &keys_tenant(request, named.as_deref(), caller)?, id),
-        (Route::Index | Route::Health | Route::Tail, _) => Err(Problem::new(Kind::NotFound, "there is nothing here")),
+        (Route::Members(tenant), _) => members::list(backend, inside(caller, tenant)?),
+        (Route::Member(tenant, user), "PUT") => {
+            members::put(backend, inside(caller, tenant)?, user, caller, request)
+        }
+        (Route::Member(tenant, user), "DELETE") => members::delete(backend, inside(caller, tenant)?, user),
+        (Route::Member(tenant, user), _) => members::show(backend, inside(caller, tenant)?, user),
+        (Route::Index | Route::Health | Route::Whoami | Route::Tail, _) => Err(Problem::new(Kind::NotFound, "there is nothing here")),
     }
 }
 

@@ -18,7 +18,7 @@ impl<T> OrProblem<T> for Result<T, Fault> {
     }
 }
 
-fn problem(fault: Fault) -> Problem {
+pub fn problem(fault: Fault) -> Problem {
     let kind = match fault.code {
         // All that reaches the linked interfaces unchecked comes from the query: cursors, positions, filters.
         FaultCode::Invalid => Kind::InvalidQuery,

@@ -12,6 +12,7 @@ mod health;
 mod http;
 mod keys;
 mod linked;
+mod members;
 mod permission;
 mod policies;
 mod query;

@@ -11,6 +11,11 @@ pub enum Route {
     /// Of the named tenant; none is the caller's own.
     Keys(Option<String>),
     Key(Option<String>, String),
+    Members(String),
+    /// Of that tenant, that user.
+    Member(String, String),
+    /// Who calls.
+    Whoami,
     Events,
     Event {
         source: String,
@@ -109,6 +114,9 @@ PUT    /api/v1/tenants/{id}/plan           {\"plan\": name or plan,\"effective_f
 PUT    /api/v1/plans/{name}                docs/billing.md has what a plan says  (operator)
 POST   /api/v1/invoice/{tenant}/{id}/void  takes it back whole                   (operator)
 POST   /api/v1/invoice/{tenant}/{id}/issue makes the next of that month final    (operator)
+GET    /api/v1/tenants/{id}/members        who may come in, and as what      (tenant_admin)
+PUT    /api/v1/tenants/{id}/members/{user} {\"role\"}; also GET and DELETE     (tenant_admin)
+GET    /api/v1/whoami                      who you are
 GET    /api/v1/tenants/{id}/keys           as /api/v1/keys; also POST, and DELETE /{key-id}
 
 Operators name another tenant with ?tenant= .
@@ -137,6 +145,11 @@ impl Route {
             ("tenants", Some(id), None, ..) => Some(Route::Tenant(id)),
             ("tenants", Some(id), Some(keys), None, _) if keys == "keys" => Some(Route::Keys(Some(id))),
             ("tenants", Some(id), Some(keys), Some(key), None) if keys == "keys" => Some(Route::Key(Some(id), key)),
+            ("tenants", Some(id), Some(members), None, _) if members == "members" => Some(Route::Members(id)),
+            ("tenants", Some(id), Some(members), Some(user), None) if members == "members" => {
+                Some(Route::Member(id, user))
+            }
+            ("whoami", None, ..) => Some(Route::Whoami),
             ("tenants", Some(id), Some(plan), None, _) if plan == "plan" => Some(Route::Subscription(id)),
             ("usage", Some(tenant), None, ..) => Some(Route::Usage(tenant)),
             ("invoices", Some(tenant), None, ..) => Some(Route::Invoices(tenant)),
@@ -195,7 +208,7 @@ impl Route {
             Route::Tenants | Route::Keys(_) | Route::Replays | Route::Consumers => "GET, HEAD, POST, OPTIONS",
             Route::Tenant(_) => "GET, HEAD, PATCH, DELETE, OPTIONS",
             Route::Key(..) => "DELETE, OPTIONS",
-            Route::Rule(_) | Route::Consumer(_) => "GET, HEAD, PUT, DELETE, OPTIONS",
+            Route::Rule(_) | Route::Consumer(_) | Route::Member(..) => "GET, HEAD, PUT, DELETE, OPTIONS",
             Route::RulesRollback | Route::RulesTest | Route::InvoiceIssue(..) | Route::InvoiceVoid(..) => {
                 "POST, OPTIONS"
             }
@@ -213,6 +226,7 @@ impl Route {
             Route::Tenant(id) | Route::Keys(Some(id)) | Route::Key(Some(id), _) | Route::Subscription(id) => Some(id),
             Route::Usage(id) | Route::Invoices(id) | Route::Invoice(id, _) | Route::InvoiceProof(id, _) => Some(id),
             Route::InvoiceIssue(id, _) | Route::InvoiceVoid(id, _) => Some(id),
+            Route::Members(id) | Route::Member(id, _) => Some(id),
             _ => None,
         }
     }
@@ -240,6 +254,9 @@ mod tests {
             ("/api/v1/tenants/acme", Route::Tenant("acme".into())),
             ("/api/v1/tenants/acme/keys", Route::Keys(acme())),
             ("/api/v1/tenants/acme/keys/0123", Route::Key(acme(), "0123".into())),
+            ("/api/v1/tenants/acme/members", Route::Members("acme".into())),
+            ("/api/v1/tenants/acme/members/a%2Fb", Route::Member("acme".into(), "a/b".into())),
+            ("/api/v1/whoami", Route::Whoami),
             ("/api/v1/keys", Route::Keys(None)),
             ("/api/v1/keys/0123", Route::Key(None, "0123".into())),
             ("/api/v1/events", Route::Events),

@@ -51,6 +51,9 @@ impl NewKey {
         if (self.role == Role::Operator) != (tenant == OPERATOR) {
             return Err(Invalid(format!("role: keys of tenant {OPERATOR}, and no others, have the role operator")));
         }
+        if self.role == Role::TenantAdmin {
+            return Err(Invalid("role: tenant_admin is a member's, and no key's".into()));
+        }
         valid_name(&self.name)?;
         let record = KeyRecord {
             id: key_id(hash).to_owned(),

@@ -1,12 +1,16 @@
-//! Who is who: tenants, API keys and what the holder of one may do. Pure records and decisions; the buckets they
-//! rest in are somebody else's.
+//! Who is who: tenants, their members, API keys, tokens of the gateway, and what each may do. Pure records and decisions;
+//! the buckets they rest in are somebody else's.
 
+pub mod auth;
 pub mod billing;
 mod check;
 pub mod consumers;
+pub mod gateway;
 mod key;
+pub mod members;
 mod record;
 pub mod rules;
+pub mod token;
 
 pub use check::{check, Denied, Lookup, Principal};
 pub use key::{KeyRecord, NewKey};

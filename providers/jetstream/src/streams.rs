@@ -23,13 +23,15 @@ pub const RETRY: &str = "ER_RETRY";
 pub const USAGE: &str = "ER_USAGE";
 
 /// Buckets that components may use; any other name is refused.
-pub const BUCKETS: [&str; 6] = [
+pub const BUCKETS: [&str; 8] = [
     er_tenant::TENANTS_BUCKET,
     er_tenant::KEYS_BUCKET,
     RULES_BUCKET,
     er_tenant::billing::BILLING_BUCKET,
     CONSUMERS_BUCKET,
     REPLAYS_BUCKET,
+    er_tenant::members::MEMBERS_BUCKET,
+    er_tenant::gateway::GATEWAY_BUCKET,
 ];
 
 /// Header: when the first event of the message came in, in microseconds since 1970.
