@@ -12,7 +12,8 @@ use crate::query::Query;
 use crate::router::{Route, INDEX};
 use crate::tail::Tail;
 use crate::{
-    billing, consumers, dead_letters, events, health, keys, members, permission, policies, replays, rules, story, tenants, trial,
+    billing, consumers, dead_letters, events, health, keys, members, permission, policies, replays, rules, story,
+    tenants, trial,
 };
 
 pub fn handle(backend: &dyn Backend, request: &Request<'_>) -> Answer {
@@ -152,12 +153,12 @@ fn respond(
         (Route::Keys(named), _) => keys::list(backend, &keys_tenant(request, named.as_deref(), caller)?),
         (Route::Key(named, id), _) => keys::delete(backend, &keys_tenant(request, named.as_deref(), caller)?, id),
         (Route::Members(tenant), _) => members::list(backend, inside(caller, tenant)?),
-        (Route::Member(tenant, user), "PUT") => {
-            members::put(backend, inside(caller, tenant)?, user, caller, request)
-        }
+        (Route::Member(tenant, user), "PUT") => members::put(backend, inside(caller, tenant)?, user, caller, request),
         (Route::Member(tenant, user), "DELETE") => members::delete(backend, inside(caller, tenant)?, user),
         (Route::Member(tenant, user), _) => members::show(backend, inside(caller, tenant)?, user),
-        (Route::Index | Route::Health | Route::Whoami | Route::Tail, _) => Err(Problem::new(Kind::NotFound, "there is nothing here")),
+        (Route::Index | Route::Health | Route::Whoami | Route::Tail, _) => {
+            Err(Problem::new(Kind::NotFound, "there is nothing here"))
+        }
     }
 }
 

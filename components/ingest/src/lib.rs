@@ -64,7 +64,9 @@ impl From<Refusal<Fault>> for Fault {
     fn from(refusal: Refusal<Fault>) -> Self {
         match refusal {
             Refusal::Fault(fault) => fault,
-            Refusal::Away(_) => Fault { retry_after_ms: Some(RETRY_AFTER_MS), ..fault(FaultCode::Unavailable, refusal) },
+            Refusal::Away(_) => {
+                Fault { retry_after_ms: Some(RETRY_AFTER_MS), ..fault(FaultCode::Unavailable, refusal) }
+            }
             denied => fault(FaultCode::Denied, denied),
         }
     }

@@ -144,12 +144,7 @@ const PLAN: &str = include_str!("../../../plans/starter.json");
 ///
 /// # Errors
 /// Whatever does not come up by the deadline, named.
-pub async fn bootstrap(
-    mut env: Env,
-    gateway: Option<&str>,
-    file: &Path,
-    deadline: Duration,
-) -> anyhow::Result<Env> {
+pub async fn bootstrap(mut env: Env, gateway: Option<&str>, file: &Path, deadline: Duration) -> anyhow::Result<Env> {
     let known = Env::read(file).ok();
     let reuse = |key: &str| {
         known.as_ref().map(|known| match key {

@@ -118,9 +118,7 @@ fn member_principal(id: &str, user: &str, member: &str, tenant: Option<&str>) ->
     Some(Principal { tenant: id.to_owned(), role, key: format!("user:{user}"), name: String::new(), quota })
 }
 
-fn gateway<F>(
-    get: &impl Fn(&str, &str) -> Result<Option<String>, Refusal<F>>,
-) -> Result<Option<Gateway>, Refusal<F>> {
+fn gateway<F>(get: &impl Fn(&str, &str) -> Result<Option<String>, Refusal<F>>) -> Result<Option<Gateway>, Refusal<F>> {
     let Some(record) = get(GATEWAY_BUCKET, GATEWAY_PATH)? else { return Ok(None) };
     // A damaged record must not open what it closes.
     serde_json::from_str(&record).map(Some).map_err(|_| Refusal::Away("what is known of the gateway can't be read"))

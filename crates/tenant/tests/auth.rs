@@ -50,7 +50,8 @@ impl World {
 
     fn gateway(&mut self, only: bool, fetched: &str) {
         let keys = json!([{ "kid": "1", "x": URL_SAFE_NO_PAD.encode(signer().verifying_key().as_bytes()) }]);
-        let record = json!({ "only": only, "issuer": "gw", "audience": "er", "keys": keys, "fetched": fetched, "stale_s": 60 });
+        let record =
+            json!({ "only": only, "issuer": "gw", "audience": "er", "keys": keys, "fetched": fetched, "stale_s": 60 });
         self.put(GATEWAY_BUCKET, GATEWAY_PATH, &record);
     }
 

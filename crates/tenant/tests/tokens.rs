@@ -38,10 +38,8 @@ fn key(name: &str) -> SigningKey {
 }
 
 fn gateway() -> Gateway {
-    let public = |kid: &str| GatewayKey {
-        kid: kid.to_owned(),
-        x: URL_SAFE_NO_PAD.encode(key(kid).verifying_key().as_bytes()),
-    };
+    let public =
+        |kid: &str| GatewayKey { kid: kid.to_owned(), x: URL_SAFE_NO_PAD.encode(key(kid).verifying_key().as_bytes()) };
     Gateway {
         issuer: "https://gateway.example".into(),
         audience: "eventrunner".into(),
@@ -101,12 +99,10 @@ fn tokens_are_decided_as_the_vectors_say() {
 
 #[test]
 fn a_member_that_is_named_twice_spoils_the_token() {
-    let twice = format!(r#"{{"iss":"https://gateway.example","tenant":"acme","tenant":"other","exp":{NOW_S},"nbf":0}}"#);
-    let text = format!(
-        "{}.{}",
-        URL_SAFE_NO_PAD.encode(r#"{"alg":"EdDSA","kid":"old"}"#),
-        URL_SAFE_NO_PAD.encode(twice)
-    );
+    let twice =
+        format!(r#"{{"iss":"https://gateway.example","tenant":"acme","tenant":"other","exp":{NOW_S},"nbf":0}}"#);
+    let text =
+        format!("{}.{}", URL_SAFE_NO_PAD.encode(r#"{"alg":"EdDSA","kid":"old"}"#), URL_SAFE_NO_PAD.encode(twice));
     let signature = URL_SAFE_NO_PAD.encode(key("old").sign(text.as_bytes()).to_bytes());
     assert_eq!(decided(&format!("{text}.{signature}")), Refused::Malformed.to_string());
 }
