@@ -11,6 +11,7 @@ mod apps;
 mod backpressure;
 mod billing;
 mod consumers;
+mod contract;
 mod delivery_faults;
 mod gate;
 mod github;

@@ -23,13 +23,14 @@ pub const RETRY: &str = "ER_RETRY";
 pub const USAGE: &str = "ER_USAGE";
 
 /// Buckets that components may use; any other name is refused.
-pub const BUCKETS: [&str; 6] = [
+pub const BUCKETS: [&str; 7] = [
     er_tenant::TENANTS_BUCKET,
     er_tenant::KEYS_BUCKET,
     RULES_BUCKET,
     er_tenant::billing::BILLING_BUCKET,
     CONSUMERS_BUCKET,
     REPLAYS_BUCKET,
+    er_tenant::IDEMPOTENCY_BUCKET,
 ];
 
 /// Header: when the first event of the message came in, in microseconds since 1970.
@@ -135,6 +136,11 @@ pub async fn ensure(js: &Context, settings: &ProviderSettings) -> anyhow::Result
             js.create_key_value(jetstream::kv::Config {
                 bucket: bucket.into(),
                 history: 5,
+                max_age: if bucket == er_tenant::IDEMPOTENCY_BUCKET {
+                    er_tenant::IDEMPOTENCY_AGE
+                } else {
+                    Duration::ZERO
+                },
                 storage: StorageType::File,
                 num_replicas: settings.replicas,
                 ..jetstream::kv::Config::default()

@@ -2,7 +2,11 @@
 
 mod access;
 mod billing;
+mod conditional;
 mod consumers;
+mod idempotency;
+mod interfaces;
+mod origins;
 mod permission;
 mod records;
 mod redelivery;
