@@ -19,12 +19,14 @@ const SCAN_ITEMS_MAX: u32 = 1_000;
 
 /// A tenant's members.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Members {
     members: Vec<MemberRecord>,
 }
 
 /// Who calls. `sub` and `extra` are what the gateway reads: who is asked about in Keto, and what its token says.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Whoami {
     /// As Keto's relations name the caller.
     sub: String,
@@ -32,6 +34,7 @@ pub struct Whoami {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct WhoamiExtra {
     tenant: String,
     role: MemberRole,

@@ -6,6 +6,8 @@ use percent_encoding::percent_decode_str;
 pub enum Route {
     Index,
     Health,
+    /// The document that describes all of these.
+    OpenApi,
     Tenants,
     Tenant(String),
     /// Of the named tenant; none is the caller's own.
@@ -67,11 +69,12 @@ pub const INDEX: &str = "\
 EventRunner HTTP API. Authenticate with `Authorization: Bearer er_…` or `X-API-Key: er_…`.
 
 GET    /healthz                            is it up? (no key needed)
+GET    /api/v1/openapi.json                all of this as an OpenAPI document (no key needed)
 GET    /api/v1/events                      ?type=&source=&from=&to=&cursor=&limit=  newest first
 GET    /api/v1/events/{source}/{id}        one event; both percent-encoded, or ?source=&id=
 GET    /api/v1/events/{source}/{id}/story  what became of it: rules, tags, end
-GET    /api/v1/tail                        ?types=a,b*&after=  server-sent events as they come
-GET    /api/v1/dead-letters                ?after=&limit=
+GET    /api/v1/tail                        ?types=a,b*&after=&for_s=  server-sent events as they come
+GET    /api/v1/dead-letters                ?cursor=&limit=
 GET    /api/v1/dead-letters/{seq}          one, with reason and attempts
 POST   /api/v1/dead-letters:redrive        {\"seqs\"} or {\"consumer\",\"stage\",\"reason\",\"limit\"} or {\"all\":true}  (admin)
 POST   /api/v1/dead-letters:discard        the same                          (admin)
@@ -102,7 +105,7 @@ GET    /api/v1/plans                       plans on offer; /plans/{name} is one
 GET    /api/v1/keys                        your tenant's API keys            (admin)
 POST   /api/v1/keys                        {\"role\",\"name\"?,\"expires\"?}       (admin)
 DELETE /api/v1/keys/{id}                                                     (admin)
-GET    /api/v1/tenants                     ?after=&limit=                        (operator)
+GET    /api/v1/tenants                     ?cursor=&limit=                       (operator)
 POST   /api/v1/tenants                     {\"id\",\"name\"?,\"quota\"?}           (operator)
 GET    /api/v1/tenants/{id}                                                  (operator)
 PATCH  /api/v1/tenants/{id}                {\"name\",\"suspended\",\"quota\"}      (operator)
@@ -119,7 +122,7 @@ PUT    /api/v1/tenants/{id}/members/{user} {\"role\"}; also GET and DELETE     (
 GET    /api/v1/whoami                      who you are
 GET    /api/v1/tenants/{id}/keys           as /api/v1/keys; also POST, and DELETE /{key-id}
 
-Operators name another tenant with ?tenant= .
+Operators name another tenant with ?tenant= . A POST with an Idempotency-Key is done once, however often it is sent.
 ";
 
 impl Route {
@@ -141,6 +144,7 @@ impl Route {
         }
         let mut rest = rest.into_iter();
         match (noun.as_str(), rest.next(), rest.next(), rest.next(), rest.next()) {
+            ("openapi.json", None, ..) => Some(Route::OpenApi),
             ("tenants", None, ..) => Some(Route::Tenants),
             ("tenants", Some(id), None, ..) => Some(Route::Tenant(id)),
             ("tenants", Some(id), Some(keys), None, _) if keys == "keys" => Some(Route::Keys(Some(id))),
@@ -250,6 +254,7 @@ mod tests {
         for (path, route) in [
             ("/", Route::Index),
             ("/healthz", Route::Health),
+            ("/api/v1/openapi.json", Route::OpenApi),
             ("/api/v1/tenants", Route::Tenants),
             ("/api/v1/tenants/acme", Route::Tenant("acme".into())),
             ("/api/v1/tenants/acme/keys", Route::Keys(acme())),

@@ -54,6 +54,7 @@ pub fn valid_tenant(name: &str) -> bool {
 
 /// What a key's holder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Runs the platform: everything, in every tenant.

@@ -20,6 +20,7 @@ const KEY_SUBJECT: &str = "key:";
 
 /// What a member is. The words are those of Keto's relations (`deploy/keto/namespaces.ts`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum MemberRole {
     /// Runs the platform. Of the operators' tenant, and of no other.
@@ -36,6 +37,7 @@ pub enum MemberRole {
 
 /// A member, as it rests in [`MEMBERS_BUCKET`] and as the API shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MemberRecord {
     /// As the identity provider names them in `sub`.
     pub user: String,
@@ -50,6 +52,7 @@ pub struct MemberRecord {
 
 /// The body that makes somebody a member, or another kind of member.
 #[derive(Debug, Clone, Copy, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewMember {
     pub role: MemberRole,

@@ -100,6 +100,7 @@ impl Gateway {
             format!("control.keto_write_url={}", self.keto_write_url),
             format!("control.jwks_url=http://127.0.0.1:{}/.well-known/jwks.json", self.ports.api),
             "control.jwks_refresh_s=1".into(),
+            "control.keto_repair_s=1".into(),
             "control.gateway_only=true".into(),
         ]
     }

@@ -27,6 +27,8 @@ pub const DEPLOY_WITHIN: Duration = Duration::from_secs(90);
 pub const HEALED_WITHIN: Duration = Duration::from_secs(90);
 const FOUND_WITHIN: Duration = Duration::from_secs(30);
 const LATTICE: &str = "default";
+/// Whose pages may call the API of a platform.
+pub const ALLOWED_ORIGIN: &str = "https://console.test";
 
 /// What is unlike the shipped configuration.
 #[derive(Debug, Clone, Default)]
@@ -304,6 +306,7 @@ fn sets(options: &Options, dir: &Path, ingest: u16, api: u16, metrics: [u16; 3])
         format!("ingest-http.metrics_addr=127.0.0.1:{m1}"),
         format!("jetstream.metrics_addr=127.0.0.1:{m2}"),
         format!("api-address.address=127.0.0.1:{api}"),
+        format!("api.allowed_origins={ALLOWED_ORIGIN}"),
         format!("control.metrics_addr=127.0.0.1:{}", free_ports::<1>()?[0]),
         format!("control.images_dir={}", dir.join("images/consumers").display()),
         format!("control.spool_dir={}", dir.join("uploads").display()),

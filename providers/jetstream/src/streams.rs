@@ -23,13 +23,14 @@ pub const RETRY: &str = "ER_RETRY";
 pub const USAGE: &str = "ER_USAGE";
 
 /// Buckets that components may use; any other name is refused.
-pub const BUCKETS: [&str; 8] = [
+pub const BUCKETS: [&str; 9] = [
     er_tenant::TENANTS_BUCKET,
     er_tenant::KEYS_BUCKET,
     RULES_BUCKET,
     er_tenant::billing::BILLING_BUCKET,
     CONSUMERS_BUCKET,
     REPLAYS_BUCKET,
+    er_tenant::IDEMPOTENCY_BUCKET,
     er_tenant::members::MEMBERS_BUCKET,
     er_tenant::gateway::GATEWAY_BUCKET,
 ];
@@ -137,6 +138,11 @@ pub async fn ensure(js: &Context, settings: &ProviderSettings) -> anyhow::Result
             js.create_key_value(jetstream::kv::Config {
                 bucket: bucket.into(),
                 history: 5,
+                max_age: if bucket == er_tenant::IDEMPOTENCY_BUCKET {
+                    er_tenant::IDEMPOTENCY_AGE
+                } else {
+                    Duration::ZERO
+                },
                 storage: StorageType::File,
                 num_replicas: settings.replicas,
                 ..jetstream::kv::Config::default()
