@@ -14,8 +14,8 @@ build: ## Build the components, the providers, the lattice and the er command li
 	@scripts/build-components
 	@scripts/build-providers
 
-up: ## Build what changed and start EventRunner, with everything embedded
-	@scripts/up
+up: ## Build what changed and start EventRunner, with everything embedded (GATEWAY=1: behind Ory Oathkeeper and Keto)
+	@GATEWAY="$(GATEWAY)" scripts/up
 
 down: ## Stop all of it; what was stored stays in var/
 	@scripts/down
@@ -23,7 +23,7 @@ down: ## Stop all of it; what was stored stays in var/
 demo: ## Start it, send real events through it, show where they went, leave it running
 	@scripts/demo
 
-services: ## Start the servers that tests need (Apache Cassandra, for the event store on Scylla)
+services: ## Start servers that are not ours: Apache Cassandra, which tests need, and Ory Keto and Oathkeeper
 	@scripts/services up
 
 services-down: ## Stop them; what they stored stays in var/services

@@ -66,6 +66,9 @@ enum Command {
         ingest: String,
         #[arg(long, default_value = "http://127.0.0.1:9464/metrics")]
         metrics: String,
+        /// Where clients go, if there is a gateway
+        #[arg(long)]
+        gateway: Option<String>,
     },
     /// Send real GitHub webhooks, and show where they went; then a second tenant's consumer, and what is refused to it
     Demo {
@@ -116,7 +119,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
                 println!("{name:24} {version:24} {status:?}");
             }
         }
-        Command::Bootstrap { file, tenant, api, ingest, metrics } => {
+        Command::Bootstrap { file, tenant, api, ingest, metrics, gateway } => {
             let env = Env {
                 ingest_url: ingest,
                 // Served from the issue on that brings gRPC; empty says that it is not.
@@ -128,7 +131,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
                 api_key: String::new(),
                 admin_key: String::new(),
             };
-            let env = bootstrap(env, &file, wait).await?;
+            let env = bootstrap(env, gateway.as_deref(), &file, wait).await?;
             println!("tenant `{}` is ready; addresses and keys are in {}", env.tenant, file.display());
         }
         Command::Demo { file, modules, consumer } => {

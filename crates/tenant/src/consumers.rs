@@ -23,6 +23,7 @@ const STATE: &str = ".state";
 
 /// Who holds a consumer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "HeldBy"))]
 #[serde(rename_all = "lowercase")]
 pub enum By {
     /// Its tenant.
@@ -48,6 +49,7 @@ impl By {
 
 /// Whether a consumer gets events; no record: it does. What is not delivered waits in the stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ConsumerHold"))]
 pub struct State {
     pub paused: bool,
     pub by: By,

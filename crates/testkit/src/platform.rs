@@ -27,6 +27,8 @@ pub const DEPLOY_WITHIN: Duration = Duration::from_secs(90);
 pub const HEALED_WITHIN: Duration = Duration::from_secs(90);
 const FOUND_WITHIN: Duration = Duration::from_secs(30);
 const LATTICE: &str = "default";
+/// Whose pages may call the API of a platform.
+pub const ALLOWED_ORIGIN: &str = "https://console.test";
 
 /// What is unlike the shipped configuration.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +39,8 @@ pub struct Options {
     pub lattice_args: Vec<&'static str>,
     /// `wadm/production.yaml` on these, in place of `wadm/eventrunner.yaml`.
     pub stores: Option<Stores>,
+    /// Further settings, of a platform that lets in only who comes through a gateway: tenants' keys are not tried on it.
+    pub gateway: Vec<String>,
 }
 
 /// Where events and usage rest in production.
@@ -61,6 +65,8 @@ pub struct Platform {
     dir: PathBuf,
     manifest: &'static str,
     sets: Vec<Set>,
+    /// Whether keys of tenants are good for nothing without a gateway.
+    gateway: bool,
     tenants: AtomicU32,
     supervisor: Mutex<Child>,
     guard: Mutex<Guard>,
@@ -91,6 +97,7 @@ impl Platform {
             sets: sets(options, &dir, ingest, api, [m1, m2, m3])?,
             dir,
             manifest: if options.stores.is_some() { "wadm/production.yaml" } else { "wadm/eventrunner.yaml" },
+            gateway: !options.gateway.is_empty(),
             tenants: AtomicU32::new(0),
             supervisor: Mutex::new(supervisor),
             guard: Mutex::new(guard),
@@ -109,6 +116,9 @@ impl Platform {
         let admin_key = first::operator_key(&self.nats_url, HEALED_WITHIN).await?;
         self.operator = self.operator.with_key(&admin_key);
         self.operator.wait_healthy(HEALED_WITHIN).await?;
+        if self.gateway {
+            return Ok(());
+        }
         let probe = self.tenant("probe").await?;
         probe.client.wait_ingesting(HEALED_WITHIN).await
     }
@@ -296,6 +306,7 @@ fn sets(options: &Options, dir: &Path, ingest: u16, api: u16, metrics: [u16; 3])
         format!("ingest-http.metrics_addr=127.0.0.1:{m1}"),
         format!("jetstream.metrics_addr=127.0.0.1:{m2}"),
         format!("api-address.address=127.0.0.1:{api}"),
+        format!("api.allowed_origins={ALLOWED_ORIGIN}"),
         format!("control.metrics_addr=127.0.0.1:{}", free_ports::<1>()?[0]),
         format!("control.images_dir={}", dir.join("images/consumers").display()),
         format!("control.spool_dir={}", dir.join("uploads").display()),
@@ -317,7 +328,7 @@ fn sets(options: &Options, dir: &Path, ingest: u16, api: u16, metrics: [u16; 3])
             format!("clickhouse.url={}", stores.clickhouse),
         ]),
     }
-    let given = options.sets.iter().cloned();
+    let given = options.sets.iter().chain(&options.gateway).cloned();
     own.into_iter().chain(given).map(|set| set.parse().map_err(|why: String| anyhow::anyhow!(why))).collect()
 }
 

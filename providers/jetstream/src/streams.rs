@@ -20,13 +20,16 @@ pub const DEAD: &str = "ER_DEAD";
 pub const USAGE: &str = "ER_USAGE";
 
 /// Buckets that components may use; any other name is refused.
-pub const BUCKETS: [&str; 6] = [
+pub const BUCKETS: [&str; 9] = [
     er_tenant::TENANTS_BUCKET,
     er_tenant::KEYS_BUCKET,
     RULES_BUCKET,
     er_tenant::billing::BILLING_BUCKET,
     CONSUMERS_BUCKET,
     REPLAYS_BUCKET,
+    er_tenant::IDEMPOTENCY_BUCKET,
+    er_tenant::members::MEMBERS_BUCKET,
+    er_tenant::gateway::GATEWAY_BUCKET,
 ];
 
 /// Header: when the first event of the message came in, in microseconds since 1970.
@@ -123,6 +126,11 @@ pub async fn ensure(js: &Context, settings: &ProviderSettings) -> anyhow::Result
             js.create_key_value(jetstream::kv::Config {
                 bucket: bucket.into(),
                 history: 5,
+                max_age: if bucket == er_tenant::IDEMPOTENCY_BUCKET {
+                    er_tenant::IDEMPOTENCY_AGE
+                } else {
+                    Duration::ZERO
+                },
                 storage: StorageType::File,
                 num_replicas: settings.replicas,
                 ..jetstream::kv::Config::default()

@@ -63,6 +63,8 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Told {
     current: Option<Current>,
+    /// Its place in the library; 0: nothing was ever activated.
+    activation: u64,
     refused: Option<String>,
     /// Why the last round of questions had no answer.
     away: Option<String>,
@@ -186,6 +188,7 @@ impl Desk {
         let told = lock(&self.0.told);
         json!({
             "revision": &*self.0.evaluator.revision(),
+            "activation": told.activation,
             "current": told.current,
             "refused": told.refused,
             "fresh": self.is_fresh(),
@@ -291,6 +294,7 @@ impl Desk {
                 }
                 let mut told = lock(&self.0.told);
                 told.current = current;
+                told.activation = place;
                 told.refused = None;
                 counter!("er_policy_replaced_total").increment(1);
                 Ok(())
@@ -430,16 +434,25 @@ impl Desk {
     ///
     /// # Errors
     /// What is wrong with them, or [`Error::Conflict`].
-    pub async fn activate(&self, bundle: &str, data: Option<&str>, by: &str) -> Result<Value, Error> {
+    pub async fn activate(
+        &self,
+        bundle: &str,
+        data: Option<&str>,
+        by: &str,
+        over: Option<u64>,
+    ) -> Result<Value, Error> {
         if by.is_empty() || by.chars().count() > BY_CHARS_MAX {
             return Err(Error::Invalid(format!("say by whom, in 1 to {BY_CHARS_MAX} characters")));
         }
         let library = self.opened()?;
         let mut followed = self.0.followed.lock().await;
-        let (over, _) = library.current().await?;
+        let (last, _) = library.current().await?;
+        if over.is_some_and(|over| over != last) {
+            return Err(Error::Conflict);
+        }
         let version = self.fetch(library, bundle, data).await?;
         let made = self.make(&version, &followed).await?;
-        let (place, current) = library.activate(bundle, data, by, over).await?;
+        let (place, current) = library.activate(bundle, data, by, last).await?;
         self.take(&mut followed, place, version, Some(current), Ok(made)).map_err(Error::Away)?;
         Ok(self.state())
     }

@@ -2,7 +2,12 @@
 
 mod access;
 mod billing;
+mod conditional;
 mod consumers;
+mod idempotency;
+mod interfaces;
+mod members;
+mod origins;
 mod permission;
 mod records;
 mod redelivery;
