@@ -14,6 +14,7 @@ mod consumers;
 mod delivery_faults;
 mod gate;
 mod github;
+mod grpc;
 mod hostile;
 mod ingest_modes;
 mod isolation;

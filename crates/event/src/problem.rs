@@ -115,6 +115,8 @@ pub struct Problem {
     pub mend: Option<String>,
     /// Which event of the request's batch, from 0; serialized as `event`.
     pub index: Option<usize>,
+    /// Which member of the event: an attribute, `data` or `data_base64`.
+    pub field: Option<String>,
     /// Where in the body.
     pub at: Option<At>,
     /// All that is wrong, where `detail` can only name the first.
@@ -130,6 +132,7 @@ impl Problem {
             detail: detail.into(),
             mend: None,
             index: None,
+            field: None,
             at: None,
             errors: Vec::new(),
             retry_after_ms: None,
@@ -145,6 +148,12 @@ impl Problem {
     #[must_use]
     pub fn event(mut self, index: usize) -> Self {
         self.index = Some(index);
+        self
+    }
+
+    #[must_use]
+    pub fn field(mut self, name: impl Into<String>) -> Self {
+        self.field = Some(name.into());
         self
     }
 
@@ -203,6 +212,9 @@ impl Serialize for Problem {
         if let Some(index) = self.index {
             map.serialize_entry("event", &index)?;
         }
+        if let Some(field) = &self.field {
+            map.serialize_entry("field", field)?;
+        }
         if let Some(at) = self.at {
             map.serialize_entry("at", &at)?;
         }
@@ -225,6 +237,7 @@ struct Wire {
     detail: String,
     mend: Option<String>,
     event: Option<usize>,
+    field: Option<String>,
     at: Option<At>,
     #[serde(default)]
     errors: Vec<Mistake>,
@@ -241,6 +254,7 @@ impl From<Wire> for Problem {
             detail: wire.detail,
             mend: wire.mend,
             index: wire.event,
+            field: wire.field,
             at: wire.at,
             errors: wire.errors,
             retry_after_ms: wire.retry_after_ms,
@@ -286,11 +300,12 @@ mod tests {
         let problem = Problem::new(Kind::DuplicateKey, "line 3, column 14: duplicate key \"id\"")
             .mend("Give it once.")
             .event(7)
+            .field("id")
             .at(3, 14)
             .retry_after_ms(250);
         let text = problem.to_json();
         assert!(text.starts_with(r#"{"type":"urn:eventrunner:error:duplicate-key","title":"#), "{text}");
-        assert!(text.contains(r#""event":7,"at":{"line":3,"column":14}"#), "{text}");
+        assert!(text.contains(r#""event":7,"field":"id","at":{"line":3,"column":14}"#), "{text}");
         assert_eq!(Problem::from_json(&text), Some(problem));
     }
 
