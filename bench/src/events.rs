@@ -181,7 +181,8 @@ impl Batch {
                 prost::encode_length_delimiter(event.len(), &mut batch.bytes)?;
             }
             let at = |what: &str| {
-                let found = memmem::find(&event, what.as_bytes()).with_context(|| format!("a message without {what}"))?;
+                let found =
+                    memmem::find(&event, what.as_bytes()).with_context(|| format!("a message without {what}"))?;
                 anyhow::Ok(batch.bytes.len() + found)
             };
             let slot = Slot { id_at: at(ID_PREFIX)? + ID_PREFIX.len(), time_at: at(TIME_ZERO)? };

@@ -52,7 +52,10 @@ pub(crate) fn write(event: &CloudEvent, out: &mut String) -> Result<(), Problem>
             let text = std::str::from_utf8(bytes).map_err(|error| {
                 Problem::new(
                     Kind::InvalidUtf8,
-                    format!("byte {} of `binary_data` is not UTF-8, and its `datacontenttype` is JSON", error.valid_up_to()),
+                    format!(
+                        "byte {} of `binary_data` is not UTF-8, and its `datacontenttype` is JSON",
+                        error.valid_up_to()
+                    ),
                 )
                 .mend("Send JSON in UTF-8, or name the type that the data is of.")
                 .field("data")
@@ -135,7 +138,9 @@ mod tests {
         let any = || Data::ProtoData(Any { type_url: "type.googleapis.com/a.B".into(), value: vec![8, 1] });
         assert_eq!(
             members(None, any()).as_deref(),
-            Ok(r#""datacontenttype":"application/protobuf","dataschema":"type.googleapis.com/a.B","data_base64":"CAE=""#)
+            Ok(
+                r#""datacontenttype":"application/protobuf","dataschema":"type.googleapis.com/a.B","data_base64":"CAE=""#
+            )
         );
         assert_eq!(
             members(Some("application/x-protobuf"), any()).as_deref(),

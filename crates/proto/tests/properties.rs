@@ -87,16 +87,26 @@ fn data() -> impl Strategy<Value = (Option<&'static str>, Option<Data>, Map<Stri
     let of = |name: &str, value: Value| Map::from_iter([(name.to_string(), value)]);
     prop_oneof![
         Just((None, None, Map::new())),
-        (value(), prop::sample::select(vec![None, Some("application/json"), Some("application/vnd.a+json")]), any::<bool>())
+        (
+            value(),
+            prop::sample::select(vec![None, Some("application/json"), Some("application/vnd.a+json")]),
+            any::<bool>()
+        )
             .prop_map(move |(value, content_type, pretty)| {
                 let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) };
                 (content_type, Some(Data::TextData(text.expect("JSON"))), of("data", value))
             }),
-        any::<String>().prop_map(move |text| (Some("text/plain"), Some(Data::TextData(text.clone())), of("data", json!(text)))),
-        (any::<Vec<u8>>(), prop::sample::select(vec![None, Some("image/png")])).prop_map(move |(bytes, content_type)| {
-            let text = STANDARD.encode(&bytes);
-            (content_type, Some(Data::BinaryData(bytes)), of("data_base64", json!(text)))
-        }),
+        any::<String>().prop_map(move |text| (
+            Some("text/plain"),
+            Some(Data::TextData(text.clone())),
+            of("data", json!(text))
+        )),
+        (any::<Vec<u8>>(), prop::sample::select(vec![None, Some("image/png")])).prop_map(
+            move |(bytes, content_type)| {
+                let text = STANDARD.encode(&bytes);
+                (content_type, Some(Data::BinaryData(bytes)), of("data_base64", json!(text)))
+            }
+        ),
     ]
 }
 
@@ -162,10 +172,7 @@ fn anything() -> impl Strategy<Value = CloudEvent> {
             source,
             spec_version,
             r#type: event_type,
-            attributes: attributes
-                .into_iter()
-                .map(|(name, attr)| (name, CloudEventAttributeValue { attr }))
-                .collect(),
+            attributes: attributes.into_iter().map(|(name, attr)| (name, CloudEventAttributeValue { attr })).collect(),
             data,
         },
     )

@@ -24,7 +24,9 @@ type Slot = Arc<AsyncMutex<Option<(Instant, Result<Arc<Principal>, Problem>)>>>;
 enum Shape {
     Key,
     /// A JWT, good until then if it is good at all.
-    Token { expires: Option<u64> },
+    Token {
+        expires: Option<u64>,
+    },
 }
 
 /// The cache of decided keys, by the key's hash: the key itself is never kept.
@@ -99,9 +101,7 @@ impl Shape {
     /// How long an answer is believed: never beyond what a token says of itself.
     fn believed(self, ttl: Duration, unix_now: Duration) -> Duration {
         match self {
-            Self::Token { expires: Some(expires) } => {
-                ttl.min(Duration::from_secs(expires).saturating_sub(unix_now))
-            }
+            Self::Token { expires: Some(expires) } => ttl.min(Duration::from_secs(expires).saturating_sub(unix_now)),
             Self::Key | Self::Token { expires: None } => ttl,
         }
     }

@@ -14,8 +14,8 @@ use wasmcloud_provider_sdk::{get_connection, LinkConfig, LinkDeleteInfo, Provide
 use crate::admission::Admission;
 use crate::edge::Edge;
 use crate::grpc::Health;
-use crate::{grpc, http, listen};
 use crate::settings::IngestSettings;
+use crate::{grpc, http, listen};
 
 /// The provider; a clone is a handle to the same one.
 #[derive(Clone, Default)]

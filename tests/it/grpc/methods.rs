@@ -87,9 +87,11 @@ fn a_full_batch_is_taken_packed_or_not_and_an_empty_one_too() -> anyhow::Result<
     shared(|platform| async move {
         let tenant = platform.tenant("grpc-batch").await?;
         let packed = client(&platform).await?.send_compressed(CompressionEncoding::Gzip);
-        for (mut ingest, source, count) in
-            [(client(&platform).await?, "/none", 0), (client(&platform).await?, "/plain", 1024), (packed, "/packed", 1024)]
-        {
+        for (mut ingest, source, count) in [
+            (client(&platform).await?, "/none", 0),
+            (client(&platform).await?, "/plain", 1024),
+            (packed, "/packed", 1024),
+        ] {
             let ids: Vec<String> = (0..count).map(|n| format!("e{n}")).collect();
             let batch = CloudEventBatch { events: ids.iter().map(|id| event(source, id, "{\"n\":1}")).collect() };
             let answer = ingest.publish_batch(by(tenant.client.key(), batch)?).await?.into_inner();
@@ -184,8 +186,9 @@ fn reflection_tells_the_services_and_what_an_event_is() -> anyhow::Result<()> {
     use v1::server_reflection_response::MessageResponse as Told;
     shared(|platform| async move {
         let mut reflection = v1::server_reflection_client::ServerReflectionClient::new(channel(&platform).await?);
-        let asked = [Ask::ListServices(String::new()), Ask::FileContainingSymbol("io.cloudevents.v1.CloudEvent".into())]
-            .map(|ask| v1::ServerReflectionRequest { host: String::new(), message_request: Some(ask) });
+        let asked =
+            [Ask::ListServices(String::new()), Ask::FileContainingSymbol("io.cloudevents.v1.CloudEvent".into())]
+                .map(|ask| v1::ServerReflectionRequest { host: String::new(), message_request: Some(ask) });
         let mut answers = reflection.server_reflection_info(futures::stream::iter(asked)).await?.into_inner();
         let mut told = Vec::new();
         while let Some(answer) = answers.message().await? {

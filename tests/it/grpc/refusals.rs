@@ -26,7 +26,8 @@ fn who_shows_no_good_key_is_refused_and_so_is_who_may_not_publish() -> anyhow::R
         let mut ingest = client(&platform).await?;
         let one = || event("/s", "1", "1");
         refused(ingest.publish(one()).await, Code::Unauthenticated, "UNAUTHORIZED")?;
-        let forged = ["{\"alg\":\"none\"}", "{\"exp\":9999999999}", "x"].map(|part| URL_SAFE_NO_PAD.encode(part)).join(".");
+        let forged =
+            ["{\"alg\":\"none\"}", "{\"exp\":9999999999}", "x"].map(|part| URL_SAFE_NO_PAD.encode(part)).join(".");
         let unknown = er_event::keys::format(&tenant.id, &[7; 32]);
         for key in ["nonsense", &forged, &unknown] {
             refused(ingest.publish(by(key, one())?).await, Code::Unauthenticated, "UNAUTHORIZED")?;

@@ -27,7 +27,8 @@ fn a_stream_answers_each_event_in_order_and_goes_on_after_a_bad_one() -> anyhow:
         let mut ingest = client(&platform).await?;
         // One by one first: each answer comes before the next event goes.
         let (sender, events) = mpsc::channel(1);
-        let mut answers = ingest.publish_stream(by(tenant.client.key(), ReceiverStream::new(events))?).await?.into_inner();
+        let mut answers =
+            ingest.publish_stream(by(tenant.client.key(), ReceiverStream::new(events))?).await?.into_inner();
         for (place, id) in (0..).zip(["a", "b", "c"]) {
             sender.send(event("/one", id, "1")).await?;
             let answer = outcomes(answers.message().await?.context("the stream ended")?)?;
@@ -39,7 +40,11 @@ fn a_stream_answers_each_event_in_order_and_goes_on_after_a_bad_one() -> anyhow:
         // All at once, some of them bad in one way or the other.
         let bad = |n: u64| n % 100 == 7;
         let events = (0..1_000).map(move |n| match n {
-            507 => with(event("/many", "507", "1"), "x", Attr::CeTimestamp(prost_types::Timestamp { seconds: 0, nanos: -1 })),
+            507 => with(
+                event("/many", "507", "1"),
+                "x",
+                Attr::CeTimestamp(prost_types::Timestamp { seconds: 0, nanos: -1 }),
+            ),
             n if bad(n) => CloudEvent { source: String::new(), ..event("/many", &n.to_string(), "1") },
             n => event("/many", &n.to_string(), "1"),
         });
@@ -176,7 +181,11 @@ impl Sender {
             match ended {
                 Ok(()) => ensure!(done == events.len(), "a stream ended well after {done} of {}", events.len()),
                 // What a client may expect of a server that dies; anything else is a fault.
-                Err(status) if matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Unknown | Code::Cancelled | Code::Internal) => {}
+                Err(status)
+                    if matches!(
+                        status.code(),
+                        Code::Unavailable | Code::DeadlineExceeded | Code::Unknown | Code::Cancelled | Code::Internal
+                    ) => {}
                 Err(status) => bail!("stream {}: {status:?}", self.streams),
             }
         }
@@ -224,7 +233,8 @@ fn nothing_with_a_receipt_is_lost_when_the_edge_is_killed_in_the_midst_of_a_stre
         let tenant = platform.tenant("grpc-kills").await?;
         let consumer = platform.consumer(&tenant, Component::Recorder, &[]).await?;
         let oracle = Arc::new(Oracle::new(tenant));
-        let sender = Sender { platform: Arc::clone(&platform), oracle: Arc::clone(&oracle), rng: Rng::new(seed), streams: 0 };
+        let sender =
+            Sender { platform: Arc::clone(&platform), oracle: Arc::clone(&oracle), rng: Rng::new(seed), streams: 0 };
         let receipts = Arc::<AtomicU64>::default();
         let sending = tokio::spawn({
             let receipts = Arc::clone(&receipts);

@@ -232,10 +232,7 @@ mod tests {
     /// A body that arrives in these pieces, and never ends.
     fn body(pieces: Vec<Vec<u8>>) -> Body {
         let frames = pieces.into_iter().map(|piece| Ok::<_, Status>(Frame::data(Bytes::from(piece))));
-        Body::new(StreamBody::new(futures::StreamExt::chain(
-            futures::stream::iter(frames),
-            futures::stream::pending(),
-        )))
+        Body::new(StreamBody::new(futures::StreamExt::chain(futures::stream::iter(frames), futures::stream::pending())))
     }
 
     /// Everything that comes without waiting.
@@ -304,7 +301,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_message_that_stops_arriving_gives_its_room_back() {
-        for (piece, waits) in [(vec![], false), (message(100)[..50].to_vec(), false), (message(100)[..50].to_vec(), true)] {
+        for (piece, waits) in
+            [(vec![], false), (message(100)[..50].to_vec(), false), (message(100)[..50].to_vec(), true)]
+        {
             let (edge, rooms) = (edge(), Rooms::default());
             let mut rationed = Rationed::new(body(vec![piece]), edge, rooms, waits);
             let mut ended = None;

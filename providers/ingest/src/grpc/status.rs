@@ -97,8 +97,11 @@ pub fn unplaced(mut problem: Problem) -> Problem {
 
 /// The time that the client gave is over.
 pub fn late() -> Problem {
-    Problem::new(Kind::Timeout, "the call's deadline passed before its events were confirmed as safe; they may or may not be")
-        .mend("Send the same events with the same ids again, with more time.")
+    Problem::new(
+        Kind::Timeout,
+        "the call's deadline passed before its events were confirmed as safe; they may or may not be",
+    )
+    .mend("Send the same events with the same ids again, with more time.")
 }
 
 #[cfg(test)]
