@@ -78,6 +78,14 @@ fn attributes_of_every_type_and_data_of_every_kind_are_stored() -> anyhow::Resul
         }
         let proto: Value = serde_json::from_str(&stored(&tenant, "/kinds", "proto").await?)?;
         ensure!(proto["dataschema"] == "type.googleapis.com/shop.Order", "{proto}");
+        let url = &platform.metrics_urls[0];
+        let told = er_deploy::client::Client::answer(tenant.client.raw(reqwest::Method::GET, url)).await?.body;
+        for metric in [
+            r#"eventrunner_ingest_requests_total{protocol="grpc",status="Ok"}"#,
+            r#"eventrunner_ingest_request_seconds_count{protocol="grpc"}"#,
+        ] {
+            ensure!(told.lines().any(|line| line.starts_with(metric)), "{url} has no {metric}");
+        }
         Ok(())
     })
 }

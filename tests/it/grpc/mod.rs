@@ -1,5 +1,6 @@
 //! The second door: gRPC, with a client of ours, with those of others, and with what must be refused.
 
+mod drain;
 mod methods;
 mod refusals;
 mod streams;
