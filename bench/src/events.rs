@@ -177,7 +177,7 @@ impl Batch {
             let event = message(index, connection)?.encode_to_vec();
             if !stream {
                 // `repeated CloudEvent events = 1`
-                batch.bytes.push(1 << 3 | 2);
+                batch.bytes.push(0x0A);
                 prost::encode_length_delimiter(event.len(), &mut batch.bytes)?;
             }
             let at = |what: &str| {

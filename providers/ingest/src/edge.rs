@@ -211,7 +211,7 @@ impl Edge {
 
     async fn receipts(&self, principal: &Principal, taken: Receipts) -> Result<Vec<Taken>, Problem> {
         let taken = tokio::time::timeout(RECEIPT_TIMEOUT, taken).await.map_err(|_| late())?.map_err(|_| late())?;
-        let events = taken.iter().flatten().map(Vec::len).sum();
+        let events: usize = taken.iter().flatten().map(Vec::len).sum();
         self.quotas.charge(&principal.tenant, &principal.quota, events);
         counter!("eventrunner_events_received_total").increment(events as u64);
         Ok(taken)

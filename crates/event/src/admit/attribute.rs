@@ -134,7 +134,7 @@ pub(super) fn json_base64(raw: &str) -> Result<bool, Problem> {
     match STANDARD.decode(value.as_bytes()) {
         Ok(_) => Ok(true),
         Err(error) => Err(wrong(
-            name,
+            "data_base64",
             format!("`data_base64` is not base64: {error}"),
             "Encode it with the standard alphabet of RFC 4648 and padding, without line breaks.",
         )),
