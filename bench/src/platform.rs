@@ -46,6 +46,7 @@ struct Ports {
     nats: u16,
     nats_monitor: u16,
     ingest: u16,
+    grpc: u16,
     api: u16,
     ingest_metrics: u16,
     jetstream_metrics: u16,
@@ -95,6 +96,7 @@ impl Ports {
             nats: port()?,
             nats_monitor: port()?,
             ingest: port()?,
+            grpc: port()?,
             api: port()?,
             ingest_metrics: port()?,
             jetstream_metrics: port()?,
@@ -108,6 +110,7 @@ impl Ports {
         let addr = |port: u16| format!("127.0.0.1:{port}");
         vec![
             set("ingest-http", "addr", addr(self.ingest)),
+            set("ingest-http", "grpc_addr", addr(self.grpc)),
             set("ingest-http", "metrics_addr", addr(self.ingest_metrics)),
             set("jetstream", "metrics_addr", addr(self.jetstream_metrics)),
             set("store", "data_dir", data.display().to_string()),
@@ -254,7 +257,7 @@ impl Starting {
         self.deploy_one(&apps, "eventrunner.yaml", &sets).await?;
         let env = Env {
             ingest_url: format!("http://127.0.0.1:{}", ports.ingest),
-            grpc_addr: String::new(),
+            grpc_addr: format!("127.0.0.1:{}", ports.grpc),
             api_url: format!("http://127.0.0.1:{}", ports.api),
             metrics_url: format!("http://127.0.0.1:{}/metrics", ports.jetstream_metrics),
             nats_url: nats_url.clone(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{json, Map, Value};
 
+use crate::door::Kind;
 use crate::load::Pace;
 use crate::path::{Case, Measured, Path};
 use crate::peer::{self, Peer, Publisher, Sync};
@@ -21,6 +22,8 @@ const AIM_MEMORY_MIB: f64 = 400.0;
 /// Share of the highest rate at which latency is measured.
 const LATENCY_LOAD: f64 = 0.5;
 const LATENCY_BATCHES: [usize; 2] = [256, 16];
+/// Events of a batch, and of what a stream has on its way at once.
+const GRPC_EVENTS: usize = 256;
 
 #[derive(Default)]
 struct Suite {
@@ -30,6 +33,8 @@ struct Suite {
     /// Rates of the peers, by sync.
     raw: BTreeMap<&'static str, f64>,
     raw_cpu_us: Option<f64>,
+    /// Rate and µs of CPU an event over HTTP, at gRPC's batch size.
+    http: Option<(f64, f64)>,
 }
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
@@ -38,7 +43,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     if args.wants(Bench::RawPublish) {
         suite.raw_publish(args).await?;
     }
-    if args.wants(Bench::EndToEnd) || args.wants(Bench::Latency) {
+    if args.wants(Bench::EndToEnd) || args.wants(Bench::Grpc) || args.wants(Bench::Latency) {
         suite.whole_path(args).await?;
     }
     if args.wants(Bench::Neighbour) {
@@ -132,6 +137,14 @@ impl Suite {
                 self.end_to_end(case, measured);
             }
         }
+        if args.wants(Bench::Grpc) {
+            for (door, name) in [(Kind::Batch, "batches"), (Kind::Stream, "streams")] {
+                let case = Case { door, ..case(GRPC_EVENTS, args.connections) };
+                eprintln!("end to end over gRPC, {name} of {GRPC_EVENTS} over {} connections", case.connections);
+                let measured = path.measure(case, Pace::Closed).await?;
+                self.grpc(case, name, measured);
+            }
+        }
         let loaded = memories(path.processes());
         if args.wants(Bench::Latency) {
             for events in LATENCY_BATCHES {
@@ -155,6 +168,9 @@ impl Suite {
         self.note_defects(&format!("end-to-end {}", case.events), &measured);
         let answered = measured.answered_us.summary_ms();
         let detail = detail(case, &mut measured);
+        if case.events == GRPC_EVENTS {
+            self.http = Some((measured.rate.median, measured.used.cpu_us() / measured.events as f64));
+        }
         self.cpu.push(format!("ours {}", case.events), measured.events, &measured.used);
         explain(case, &measured);
         for (sync, aim) in [(Sync::Lazy, AIM_RATIO_LAZY), (Sync::Always, AIM_RATIO_ALWAYS)] {
@@ -192,6 +208,29 @@ impl Suite {
             note: "all processes, load generator included; peer: raw lazy".into(),
             detail: used_json(&measured.used, measured.events),
         });
+    }
+
+    fn grpc(&mut self, case: Case, name: &str, mut measured: Measured) {
+        self.note_defects(&format!("grpc {name}"), &measured);
+        let detail = detail(case, &mut measured);
+        self.cpu.push(format!("grpc {name}"), measured.events, &measured.used);
+        explain(case, &measured);
+        let cpu_us = measured.used.cpu_us() / measured.events as f64;
+        for (bench, ours, peer, unit) in [
+            ("grpc", measured.rate.median, self.http.map(|(rate, _)| rate), "events/s"),
+            ("grpc-cpu", cpu_us, self.http.map(|(_, cpu_us)| cpu_us), "µs/event"),
+        ] {
+            self.rows.push(Row {
+                bench,
+                case: format!("{name} of {}", case.events),
+                ours: Some(ours),
+                peer,
+                unit,
+                durability: OURS.into(),
+                note: format!("{} connections, ±{:.0} %; peer: HTTP", case.connections, measured.rate.spread_percent),
+                detail: detail.clone(),
+            });
+        }
     }
 
     fn latency(&mut self, case: Case, events_per_s: f64, mut measured: Measured) {
@@ -291,7 +330,7 @@ fn case(events: usize, connections: Option<usize>) -> Case {
         5..=64 => 32,
         _ => 8,
     });
-    Case { events, connections }
+    Case { events, connections, door: Kind::Http }
 }
 
 /// Of the platform: the load generator's is its own affair.

@@ -17,6 +17,7 @@ mod gate;
 mod gateway;
 mod gateway_rules;
 mod github;
+mod grpc;
 mod hostile;
 mod ingest_modes;
 mod isolation;

@@ -194,7 +194,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("er-env-{}.env", std::process::id()));
         let env = Env {
             ingest_url: "http://127.0.0.1:8080".into(),
-            grpc_addr: String::new(),
+            grpc_addr: "127.0.0.1:8081".into(),
             api_url: "http://127.0.0.1:8000".into(),
             metrics_url: "http://127.0.0.1:9464/metrics".into(),
             nats_url: "nats://127.0.0.1:4222".into(),

@@ -64,6 +64,8 @@ enum Command {
         api: String,
         #[arg(long, default_value = "http://127.0.0.1:8080")]
         ingest: String,
+        #[arg(long, default_value = "127.0.0.1:8081")]
+        grpc: String,
         #[arg(long, default_value = "http://127.0.0.1:9464/metrics")]
         metrics: String,
         /// Where clients go, if there is a gateway
@@ -119,11 +121,10 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
                 println!("{name:24} {version:24} {status:?}");
             }
         }
-        Command::Bootstrap { file, tenant, api, ingest, metrics, gateway } => {
+        Command::Bootstrap { file, tenant, api, ingest, grpc, metrics, gateway } => {
             let env = Env {
                 ingest_url: ingest,
-                // Served from the issue on that brings gRPC; empty says that it is not.
-                grpc_addr: String::new(),
+                grpc_addr: grpc,
                 api_url: api,
                 metrics_url: metrics,
                 nats_url: cli.nats,

@@ -119,6 +119,8 @@ pub struct Problem {
     pub mend: Option<String>,
     /// Which event of the request's batch, from 0; serialized as `event`.
     pub index: Option<usize>,
+    /// Which member of the event: an attribute, `data` or `data_base64`.
+    pub field: Option<String>,
     /// Where in the body.
     pub at: Option<At>,
     /// All that is wrong, where `detail` can only name the first.
@@ -134,6 +136,7 @@ impl Problem {
             detail: detail.into(),
             mend: None,
             index: None,
+            field: None,
             at: None,
             errors: Vec::new(),
             retry_after_ms: None,
@@ -149,6 +152,12 @@ impl Problem {
     #[must_use]
     pub fn event(mut self, index: usize) -> Self {
         self.index = Some(index);
+        self
+    }
+
+    #[must_use]
+    pub fn field(mut self, name: impl Into<String>) -> Self {
+        self.field = Some(name.into());
         self
     }
 
@@ -223,6 +232,9 @@ struct Wire {
     /// Which event of the request's batch, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     event: Option<usize>,
+    /// Which member of that event, as its format calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
     /// Where in the body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     at: Option<At>,
@@ -244,6 +256,7 @@ impl From<&Problem> for Wire {
             retryable: problem.kind.retryable(),
             mend: problem.mend.clone(),
             event: problem.index,
+            field: problem.field.clone(),
             at: problem.at,
             errors: problem.errors.clone(),
             retry_after_ms: problem.retry_after_ms,
@@ -261,6 +274,7 @@ impl From<Wire> for Problem {
             detail: wire.detail,
             mend: wire.mend,
             index: wire.event,
+            field: wire.field,
             at: wire.at,
             errors: wire.errors,
             retry_after_ms: wire.retry_after_ms,
@@ -321,11 +335,12 @@ mod tests {
         let problem = Problem::new(Kind::DuplicateKey, "line 3, column 14: duplicate key \"id\"")
             .mend("Give it once.")
             .event(7)
+            .field("id")
             .at(3, 14)
             .retry_after_ms(250);
         let text = problem.to_json();
         assert!(text.starts_with(r#"{"type":"urn:eventrunner:error:duplicate-key","title":"#), "{text}");
-        assert!(text.contains(r#""event":7,"at":{"line":3,"column":14}"#), "{text}");
+        assert!(text.contains(r#""event":7,"field":"id","at":{"line":3,"column":14}"#), "{text}");
         assert_eq!(Problem::from_json(&text), Some(problem));
     }
 

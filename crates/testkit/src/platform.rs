@@ -58,6 +58,8 @@ pub struct Platform {
     pub nats_url: String,
     pub api_url: String,
     pub ingest_url: String,
+    /// `host:port` of the same over gRPC.
+    pub grpc_addr: String,
     pub metrics_urls: [String; 3],
     /// In the name of an operator.
     pub operator: Client,
@@ -84,17 +86,18 @@ impl Platform {
         let dir = tempfile::Builder::new().prefix("er-it-").tempdir()?.keep();
         let lattice = lattice_binary()?;
         let guard = Guard::start(&lattice, &dir, &kept_logs(&dir))?;
-        let [nats, ingest, api, m1, m2, m3] = free_ports()?;
+        let [nats, ingest, grpc, api, m1, m2, m3] = free_ports()?;
         let supervisor = up(&lattice, &dir, nats, options)?;
         let urls = |port: u16| format!("http://127.0.0.1:{port}");
         let mut platform = Self {
             nats_url: format!("nats://127.0.0.1:{nats}"),
             api_url: urls(api),
             ingest_url: urls(ingest),
+            grpc_addr: format!("127.0.0.1:{grpc}"),
             metrics_urls: [m1, m2, m3].map(|port| format!("http://127.0.0.1:{port}/metrics")),
             operator: Client::new(&urls(api), &urls(ingest), "")?,
             processes: Processes::of(&dir.join("lattice")),
-            sets: sets(options, &dir, ingest, api, [m1, m2, m3])?,
+            sets: sets(options, &dir, [ingest, grpc, api], [m1, m2, m3])?,
             dir,
             manifest: if options.stores.is_some() { "wadm/production.yaml" } else { "wadm/eventrunner.yaml" },
             gateway: !options.gateway.is_empty(),
@@ -299,10 +302,11 @@ fn up(lattice: &Path, dir: &Path, nats_port: u16, options: &Options) -> anyhow::
         .with_context(|| format!("starting {}", lattice.display()))
 }
 
-fn sets(options: &Options, dir: &Path, ingest: u16, api: u16, metrics: [u16; 3]) -> anyhow::Result<Vec<Set>> {
-    let [m1, m2, m3] = metrics;
+fn sets(options: &Options, dir: &Path, served: [u16; 3], metrics: [u16; 3]) -> anyhow::Result<Vec<Set>> {
+    let ([ingest, grpc, api], [m1, m2, m3]) = (served, metrics);
     let mut own = vec![
         format!("ingest-http.addr=127.0.0.1:{ingest}"),
+        format!("ingest-http.grpc_addr=127.0.0.1:{grpc}"),
         format!("ingest-http.metrics_addr=127.0.0.1:{m1}"),
         format!("jetstream.metrics_addr=127.0.0.1:{m2}"),
         format!("api-address.address=127.0.0.1:{api}"),

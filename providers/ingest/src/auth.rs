@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use axum::http::{header, HeaderMap};
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
 use er_event::{keys, Kind, Problem};
@@ -106,6 +107,15 @@ impl Shape {
     }
 }
 
+/// `Authorization: Bearer <key>` or `X-API-Key: <key>`, in headers as in metadata.
+pub fn credential(headers: &HeaderMap) -> Option<&str> {
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
+        let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+    });
+    bearer.or_else(|| headers.get("x-api-key")?.to_str().ok())
+}
+
 /// The same words whatever is wrong with the key.
 pub fn refused() -> Problem {
     Problem::new(Kind::Unauthorized, "the API key is missing or opens nothing")
@@ -147,5 +157,16 @@ mod tests {
         assert_eq!([until(999), until(1_000), until(1_002), until(2_000)].map(|left| left.as_secs()), [0, 0, 2, 3]);
         assert_eq!(Shape::Token { expires: None }.believed(ttl, now), ttl);
         assert_eq!(Shape::Key.believed(ttl, now), ttl);
+    }
+
+    #[test]
+    fn credentials_are_found_in_either_place() {
+        let headers = |name: &'static str, value: &'static str| {
+            HeaderMap::from_iter([(header::HeaderName::from_static(name), header::HeaderValue::from_static(value))])
+        };
+        assert_eq!(credential(&headers("authorization", "bearer  k ")), Some("k"));
+        assert_eq!(credential(&headers("x-api-key", "k")), Some("k"));
+        assert_eq!(credential(&headers("authorization", "Basic k")), None);
+        assert_eq!(credential(&HeaderMap::new()), None);
     }
 }
