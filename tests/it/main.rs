@@ -6,6 +6,7 @@
 
 mod scene;
 mod support;
+mod watched;
 
 mod apps;
 mod backpressure;
@@ -14,12 +15,14 @@ mod consumers;
 mod delivery_faults;
 mod gate;
 mod github;
+mod grafana;
 mod hostile;
 mod ingest_modes;
 mod isolation;
 mod kills;
 mod languages;
 mod malformed;
+mod metrics;
 mod policy;
 mod quota;
 mod redelivery;

@@ -90,7 +90,7 @@ impl Batcher {
             if group.is_empty() {
                 return;
             }
-            histogram!("eventrunner_ingest_group_batch_events").record(group.len() as f64);
+            histogram!("eventrunner_ingest_group_requests").record(group.len() as f64);
             answer(tenant, admission, group).await;
         }
     }

@@ -145,7 +145,7 @@ impl Edge {
         };
         let ids = tokio::time::timeout(RECEIPT_TIMEOUT, receipts).await.map_err(|_| late())?.map_err(|_| late())??;
         self.quotas.charge(&principal.tenant, &principal.quota, ids.len());
-        counter!("eventrunner_events_received_total").increment(ids.len() as u64);
+        counter!("eventrunner_ingest_events_total").increment(ids.len() as u64);
         Ok(ids)
     }
 
