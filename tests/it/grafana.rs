@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{bail, ensure, Context as _};
 use er_analytics::Analytics;
 use er_deploy::client::Client;
-use er_metering::{Time, Window};
+use er_metering::{Invoice, Time, Window};
 use er_provider_clickhouse::{ClickHouse, Server as Address};
 use er_testkit::analytics::{insert_until_in, options};
 use er_testkit::clickhouse::Server;
@@ -137,8 +137,8 @@ async fn usage_in_clickhouse(platform: &Arc<Platform>, watched: &Watched) -> any
     }
     analytics.close().await;
     let draft = watched.shop.client.read(&format!("/api/v1/invoice/{}", watched.shop.id)).await?;
-    let total = draft["total_minor"].as_f64().with_context(|| draft.to_string())? / 100.0;
-    Ok((server, total))
+    let draft: Invoice = serde_json::from_value(draft)?;
+    Ok((server, draft.total_minor as f64 / 100.0))
 }
 
 async fn costs_what_the_invoice_says(client: &Client, server: &Server, tenant: &str, cost: f64) -> anyhow::Result<()> {

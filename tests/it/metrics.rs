@@ -45,11 +45,12 @@ async fn tells_what_was_done(platform: &Arc<Platform>, watched: &Watched) -> any
     let evaluated = used.get("rule_evaluations").copied().unwrap_or_default();
     let dead = |stage: &str| format!(r#"sum(eventrunner_pipeline_dead_letters_total{{stage="{stage}"}})"#);
     let dropped = r#"sum(eventrunner_pipeline_events_dropped_total{reason="dropped", intentional="true"})"#;
+    let (by_rules, in_delivery) = (dead("rules"), dead("deliver"));
     let wanted = [
         ("sum(eventrunner_ingest_events_total)", done.received),
         (dropped, done.dropped),
-        (&dead("rules"), done.dead_by_rules),
-        (&dead("deliver"), done.dead_in_delivery),
+        (&*by_rules, done.dead_by_rules),
+        (&*in_delivery, done.dead_in_delivery),
         ("sum(eventrunner_rules_events_emitted_total)", done.emitted_by_rules),
         // The shop alone has rules, and its invoice says how many.
         ("sum(eventrunner_rules_evaluations_total)", usize::try_from(evaluated)?),

@@ -151,7 +151,7 @@ impl Shard {
             process(&self.caller, &self.engine, Work { tenant, rules, keep_h, claims, raw }, self.timeout).await;
         match &outcome {
             Ok(outcome) => {
-                let evaluations = outcome.evaluations.as_ref().map_or(0, |runs| runs.iter().sum());
+                let evaluations: u64 = outcome.evaluations.as_ref().map_or(0, |runs| runs.iter().sum());
                 counter!("eventrunner_rules_evaluations_total").increment(evaluations);
             }
             Err(error) => failed(Stage::Engine, error.word()),
