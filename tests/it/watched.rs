@@ -115,7 +115,7 @@ impl Watched {
             .unzip();
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         accepted(&post(&self.shop.client, BATCH, format!("[{}]", events.join(","))).await?, &ids)?;
-        refused(&post(&self.shop.client, JSON, "{").await?, 400, "malformed")?;
+        refused(&post(&self.shop.client, JSON, "{").await?, 400, "invalid-json")?;
         stored(&self.shop, "/shop", ids.first().context("no event")?).await?;
         let of = |wanted| SOLD.iter().find(|(ty, _)| *ty == wanted).map_or(0, |(_, count)| *count);
         self.done.received += ids.len();
