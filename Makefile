@@ -1,6 +1,6 @@
 # Each target is a script: read it there, or run it directly.
 .DEFAULT_GOAL := help
-.PHONY: help setup build up down demo services services-down test lint bench bench-neighbour bench-rules bench-growth mutants wash clean
+.PHONY: help setup build up down demo prometheus services services-down test lint bench bench-neighbour bench-rules bench-growth mutants wash clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ down: ## Stop all of it; what was stored stays in var/
 
 demo: ## Start it, send real events through it, show where they went, leave it running
 	@scripts/demo
+
+prometheus: ## Start a Prometheus on 127.0.0.1:9090 that watches what `make up` started; `make down` stops it
+	@scripts/prometheus up
 
 services: ## Start servers that are not ours: Apache Cassandra, which tests need, and Ory Keto and Oathkeeper
 	@scripts/services up

@@ -202,7 +202,7 @@ impl Platform {
         }
     }
 
-    /// Counters of every provider and of NATS, without those that have labels.
+    /// Counters of every provider and of NATS; those that have labels with them, as `name{label="value"}`.
     pub async fn counters(&self) -> anyhow::Result<Counters> {
         let mut all = Counters::new();
         let providers = [self.ports.ingest_metrics, self.ports.jetstream_metrics, self.ports.store_metrics];
@@ -210,7 +210,8 @@ impl Platform {
             // Context for whoever tunes, and no reason to fail.
             let text = self.get(&format!("http://127.0.0.1:{port}/metrics")).await.unwrap_or_default();
             for (name, value) in text.lines().filter_map(|line| line.split_once(' ')) {
-                if name.ends_with("_sum") || name.ends_with("_count") || name.ends_with("_total") {
+                let bare = name.split('{').next().unwrap_or_default();
+                if bare.ends_with("_sum") || bare.ends_with("_count") || bare.ends_with("_total") {
                     *all.entry(name.to_string()).or_default() += value.parse().unwrap_or(0.0);
                 }
             }

@@ -380,21 +380,21 @@ fn explain(case: Case, measured: &Measured) {
     );
     eprintln!(
         "  ingest: {:.1} requests of {} a group; store: {:.0} events a sync, {:.2} ms a sync, {:.2} ms a put; engine {:.2} ms a batch; consumer {:.0} events, {:.2} ms a call",
-        measured.mean("eventrunner_ingest_group_batch_events"),
+        measured.mean("eventrunner_ingest_group_requests"),
         case.events,
-        measured.mean("eventrunner_store_group_batch_events"),
+        measured.mean("eventrunner_store_sync_batch_events"),
         ms("eventrunner_store_sync_seconds"),
         ms("eventrunner_store_put_seconds"),
-        ms("eventrunner_engine_seconds"),
+        ms("eventrunner_engine_call_seconds"),
         measured.events as f64 / measured.consumer_calls.max(1) as f64,
-        ms("eventrunner_consumer_seconds"),
+        ms("eventrunner_delivery_call_seconds"),
     );
     let count = |name: &str| measured.counters.get(name).copied().unwrap_or_default();
     eprintln!(
         "  made again after no answer: {} calls into ingest, {} into the engine; unspent deliveries {}",
-        count("eventrunner_ingest_admit_repeats_total"),
-        count("eventrunner_engine_retries_total"),
-        count("eventrunner_unspent_deliveries_total"),
+        count(r#"eventrunner_pipeline_retries_total{stage="admit"}"#),
+        count(r#"eventrunner_pipeline_retries_total{stage="engine"}"#),
+        count("eventrunner_stream_unspent_total"),
     );
     eprintln!(
         "  NATS per event: {:.3} messages in, {:.3} out, {:.0} bytes in, {:.0} out",

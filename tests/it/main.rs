@@ -6,6 +6,7 @@
 
 mod scene;
 mod support;
+mod watched;
 
 mod apps;
 mod backpressure;
@@ -17,6 +18,7 @@ mod gate;
 mod gateway;
 mod gateway_rules;
 mod github;
+mod grafana;
 mod grpc;
 mod hostile;
 mod ingest_modes;
@@ -24,6 +26,7 @@ mod isolation;
 mod kills;
 mod languages;
 mod malformed;
+mod metrics;
 mod oci;
 mod policy;
 mod quota;

@@ -3,6 +3,7 @@
 mod bill;
 mod demo;
 mod neighbours;
+mod watched;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -82,6 +83,9 @@ enum Command {
         /// The second tenant's consumer
         #[arg(long, default_value = "build/python-thanks.wasm")]
         consumer: PathBuf,
+        /// A Prometheus that scrapes the platform, to ask what it saw of all that
+        #[arg(long)]
+        prometheus: Option<String>,
     },
 }
 
@@ -135,10 +139,13 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             let env = bootstrap(env, gateway.as_deref(), &file, wait).await?;
             println!("tenant `{}` is ready; addresses and keys are in {}", env.tenant, file.display());
         }
-        Command::Demo { file, modules, consumer } => {
+        Command::Demo { file, modules, consumer, prometheus } => {
             let env = Env::read(&file)?;
             demo::run(&env, &modules, wait).await?;
             neighbours::run(&env, &cli.lattice, &consumer, wait).await?;
+            if let Some(prometheus) = prometheus {
+                watched::run(&env.client()?, &prometheus, wait).await?;
+            }
             demo::print_next();
         }
     }

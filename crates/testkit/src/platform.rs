@@ -29,6 +29,9 @@ const FOUND_WITHIN: Duration = Duration::from_secs(30);
 const LATTICE: &str = "default";
 /// Whose pages may call the API of a platform.
 pub const ALLOWED_ORIGIN: &str = "https://console.test";
+/// Providers, and the gate: what has metrics, as `deploy/prometheus/prometheus.yml` calls it, and the port that it has there.
+pub const PROVIDERS: [(&str, u16); 6] =
+    [("ingest", 9465), ("jetstream", 9464), ("store", 9466), ("opa", 9469), ("control", 9470), ("gate", 9471)];
 
 /// What is unlike the shipped configuration.
 #[derive(Debug, Clone, Default)]
@@ -60,7 +63,8 @@ pub struct Platform {
     pub ingest_url: String,
     /// `host:port` of the same over gRPC.
     pub grpc_addr: String,
-    pub metrics_urls: [String; 3],
+    /// Of each provider; [`Platform::metrics`] tells which is whose.
+    pub metrics_urls: [String; PROVIDERS.len()],
     /// In the name of an operator.
     pub operator: Client,
     pub processes: Processes,
@@ -86,18 +90,19 @@ impl Platform {
         let dir = tempfile::Builder::new().prefix("er-it-").tempdir()?.keep();
         let lattice = lattice_binary()?;
         let guard = Guard::start(&lattice, &dir, &kept_logs(&dir))?;
-        let [nats, ingest, grpc, api, m1, m2, m3] = free_ports()?;
-        let supervisor = up(&lattice, &dir, nats, options)?;
+        let [nats, ingest, grpc, api, metrics @ ..]: [u16; 4 + PROVIDERS.len()] = free_ports()?;
+        let gate_metrics = metrics.last().copied().unwrap_or_default();
+        let supervisor = up(&lattice, &dir, nats, gate_metrics, options)?;
         let urls = |port: u16| format!("http://127.0.0.1:{port}");
         let mut platform = Self {
             nats_url: format!("nats://127.0.0.1:{nats}"),
             api_url: urls(api),
             ingest_url: urls(ingest),
             grpc_addr: format!("127.0.0.1:{grpc}"),
-            metrics_urls: [m1, m2, m3].map(|port| format!("http://127.0.0.1:{port}/metrics")),
+            metrics_urls: metrics.map(|port| format!("http://127.0.0.1:{port}/metrics")),
             operator: Client::new(&urls(api), &urls(ingest), "")?,
             processes: Processes::of(&dir.join("lattice")),
-            sets: sets(options, &dir, [ingest, grpc, api], [m1, m2, m3])?,
+            sets: sets(options, &dir, [ingest, grpc, api], metrics)?,
             dir,
             manifest: if options.stores.is_some() { "wadm/production.yaml" } else { "wadm/eventrunner.yaml" },
             gateway: !options.gateway.is_empty(),
@@ -168,6 +173,21 @@ impl Platform {
     #[must_use]
     pub fn images(&self) -> PathBuf {
         self.dir.join("images")
+    }
+
+    /// Where a provider of [`PROVIDERS`] serves its metrics.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn metrics(&self, part: &str) -> anyhow::Result<&str> {
+        let place = PROVIDERS.iter().position(|(name, _)| *name == part);
+        place.and_then(|place| self.metrics_urls.get(place)).map(String::as_str).with_context(|| format!("no {part}"))
+    }
+
+    /// Where everything of this platform lies. What runs there ends with it.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// A log of the lattice: `up`, or a part's.
@@ -273,7 +293,7 @@ fn kept_logs(dir: &Path) -> PathBuf {
 }
 
 /// Held all at once, so that no two are the same.
-fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
+pub(crate) fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
     let listeners: Vec<TcpListener> =
         (0..N).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<Result<_, _>>()?;
     let ports: Vec<u16> =
@@ -281,7 +301,7 @@ fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
     ports.try_into().map_err(|_| anyhow::anyhow!("not enough ports"))
 }
 
-fn up(lattice: &Path, dir: &Path, nats_port: u16, options: &Options) -> anyhow::Result<Child> {
+fn up(lattice: &Path, dir: &Path, nats_port: u16, gate_metrics: u16, options: &Options) -> anyhow::Result<Child> {
     let log = File::create(dir.join("up.log"))?;
     let mut command = Command::new(lattice);
     command.arg("up").arg("--dir").arg(dir.join("lattice")).args(["--nats-port", &nats_port.to_string()]);
@@ -292,6 +312,7 @@ fn up(lattice: &Path, dir: &Path, nats_port: u16, options: &Options) -> anyhow::
     command
         .arg("--gate-bundle")
         .arg(root().join("build/policies.tar.gz"))
+        .env("ER_GATE_METRICS_ADDR", format!("127.0.0.1:{gate_metrics}"))
         .args(&options.lattice_args)
         .current_dir(dir)
         .process_group(0)
@@ -302,8 +323,13 @@ fn up(lattice: &Path, dir: &Path, nats_port: u16, options: &Options) -> anyhow::
         .with_context(|| format!("starting {}", lattice.display()))
 }
 
-fn sets(options: &Options, dir: &Path, served: [u16; 3], metrics: [u16; 3]) -> anyhow::Result<Vec<Set>> {
-    let ([ingest, grpc, api], [m1, m2, m3]) = (served, metrics);
+fn sets(
+    options: &Options,
+    dir: &Path,
+    served: [u16; 3],
+    metrics: [u16; PROVIDERS.len()],
+) -> anyhow::Result<Vec<Set>> {
+    let ([ingest, grpc, api], [m1, m2, m3, m4, m5, _]) = (served, metrics);
     let mut own = vec![
         format!("ingest-http.addr=127.0.0.1:{ingest}"),
         format!("ingest-http.grpc_addr=127.0.0.1:{grpc}"),
@@ -311,11 +337,11 @@ fn sets(options: &Options, dir: &Path, served: [u16; 3], metrics: [u16; 3]) -> a
         format!("jetstream.metrics_addr=127.0.0.1:{m2}"),
         format!("api-address.address=127.0.0.1:{api}"),
         format!("api.allowed_origins={ALLOWED_ORIGIN}"),
-        format!("control.metrics_addr=127.0.0.1:{}", free_ports::<1>()?[0]),
+        format!("control.metrics_addr=127.0.0.1:{m5}"),
         format!("control.images_dir={}", dir.join("images/consumers").display()),
         format!("control.spool_dir={}", dir.join("uploads").display()),
         format!("control.tenant_log={}", dir.join("lattice/tenant.log").display()),
-        format!("opa.metrics_addr=127.0.0.1:{}", free_ports::<1>()?[0]),
+        format!("opa.metrics_addr=127.0.0.1:{m4}"),
         format!("opa.bundle={}", root().join("build/policies.tar.gz").display()),
     ];
     match &options.stores {

@@ -39,7 +39,7 @@ impl Provider for Control {
         settings.desk.lattice_url.clone_from(&host.lattice_rpc_url);
         settings.desk.lattice.clone_from(&host.lattice_rpc_prefix);
         info!(?settings, "starting");
-        er_provider_kit::metrics::serve(settings.metrics_addr)
+        er_provider_kit::metrics::serve(settings.metrics_addr, "control")
             .with_context(|| format!("serving metrics on {}", settings.metrics_addr))?;
         let url = settings.nats_url.unwrap_or_else(|| host.lattice_rpc_url.clone());
         let nats = async_nats::ConnectOptions::new()

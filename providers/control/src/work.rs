@@ -40,7 +40,8 @@ impl Desk {
         {
             let count = records.iter().filter(|record| record.state == state).count();
             let name = serde_json::to_value(state).unwrap_or_default();
-            gauge!("er_control_consumers", "state" => name.as_str().unwrap_or_default().to_owned()).set(count as f64);
+            gauge!("eventrunner_control_consumers", "state" => name.as_str().unwrap_or_default().to_owned())
+                .set(count as f64);
         }
         for record in &records {
             if record.state == State::Failed {
@@ -114,7 +115,7 @@ impl Desk {
         let number = version.version;
         match self.tried(version).await {
             Ok((digest, note)) => {
-                counter!("er_control_checks_total", "outcome" => "passed").increment(1);
+                counter!("eventrunner_control_checks_total", "outcome" => "passed").increment(1);
                 self.change(record, |record| {
                     if let Some(version) = record.of_mut(number) {
                         (version.digest, version.note, version.tried) = (Some(digest.clone()), note.clone(), true);
@@ -125,7 +126,7 @@ impl Desk {
             }
             Err(Error::Away(reason)) => Err(Later(Error::Away(reason))),
             Err(error) => {
-                counter!("er_control_checks_total", "outcome" => "refused").increment(1);
+                counter!("eventrunner_control_checks_total", "outcome" => "refused").increment(1);
                 let mut message = format!("version {number} is refused: {error}");
                 if let Some(running) = record.deployed {
                     message.push_str(&format!("; version {running} still runs"));
@@ -161,7 +162,7 @@ impl Desk {
             let started = std::time::Instant::now();
             let component = desk.images.read(&kept)?;
             let trial = er_consumer::trial(&component, &setup, &desk.options.limits);
-            histogram!("er_control_check_seconds").record(started.elapsed().as_secs_f64());
+            histogram!("eventrunner_control_check_seconds").record(started.elapsed().as_secs_f64());
             Ok(trial?)
         })
         .await?;
@@ -190,7 +191,8 @@ impl Desk {
             },
         };
         let outcome = outcome.is_ok();
-        counter!("er_control_deployments_total", "outcome" => if outcome { "done" } else { "failed" }).increment(1);
+        counter!("eventrunner_control_deployments_total", "outcome" => if outcome { "done" } else { "failed" })
+            .increment(1);
         let mut message = message;
         if !outcome {
             if let Some(before) =

@@ -98,7 +98,7 @@ impl Batcher {
             if group.is_empty() {
                 return;
             }
-            histogram!("eventrunner_ingest_group_batch_events").record(requests(&group) as f64);
+            histogram!("eventrunner_ingest_group_requests").record(requests(&group) as f64);
             answer(tenant, admission, group).await;
         }
     }

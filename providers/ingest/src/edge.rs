@@ -213,7 +213,7 @@ impl Edge {
         let taken = tokio::time::timeout(RECEIPT_TIMEOUT, taken).await.map_err(|_| late())?.map_err(|_| late())?;
         let events: usize = taken.iter().flatten().map(Vec::len).sum();
         self.quotas.charge(&principal.tenant, &principal.quota, events);
-        counter!("eventrunner_events_received_total").increment(events as u64);
+        counter!("eventrunner_ingest_events_total").increment(events as u64);
         Ok(taken)
     }
 

@@ -34,7 +34,7 @@ struct Inner {
 impl Provider for Ingest {
     async fn init(&self, config: impl ProviderInitConfig) -> anyhow::Result<()> {
         let settings = IngestSettings::parse(config.get_config())?;
-        er_provider_kit::metrics::serve(settings.metrics_addr)
+        er_provider_kit::metrics::serve(settings.metrics_addr, "ingest")
             .with_context(|| format!("serving metrics on {}", settings.metrics_addr))?;
         let listener = TcpListener::bind(settings.addr)
             .await

@@ -9,6 +9,7 @@ use er_event::dead::DeadLetter;
 use er_event::event::{parse_batch, split, type_matches, types, BatchWriter, EventRef};
 use er_event::Runs;
 use er_provider_kit::call::CallError;
+use er_provider_kit::metrics::{failed, Stage};
 use metrics::{counter, histogram};
 use tracing::{info, warn};
 
@@ -129,7 +130,6 @@ impl Consumer {
             Some(dead_letter(&self.settings.tenant, call.received_us, call.round, &letter))
         };
         let letters: Vec<Outgoing> = events.into_iter().filter_map(letter).collect();
-        counter!("eventrunner_events_dropped_total", "reason" => "policy").increment(letters.len() as u64);
         publish_all(&self.js, letters).await.map_err(|e| Away(e.to_string()))
     }
 
@@ -162,8 +162,12 @@ impl Consumer {
         self.note_hop(events);
         let started = Instant::now();
         let answer = handle(&self.caller, &self.id, events, self.settings.timeout).await;
+        histogram!("eventrunner_delivery_batch_events").record(count as f64);
         let (wall, handled_us) = (started.elapsed(), now_us());
-        histogram!("eventrunner_consumer_seconds").record(wall.as_secs_f64());
+        histogram!("eventrunner_delivery_call_seconds").record(wall.as_secs_f64());
+        if let Err(error) = &answer {
+            failed(Stage::Delivery, error.word());
+        }
         let whole;
         let parsed;
         let unhandled: Vec<(usize, Unhandled)> = match answer {
@@ -207,7 +211,7 @@ impl Consumer {
                     .collect()
             }
         };
-        counter!("eventrunner_delivery_failures_total").increment(unhandled.len() as u64);
+        counter!("eventrunner_delivery_events_failed_total").increment(unhandled.len() as u64);
         let policy = Policy {
             tenant: &self.settings.tenant,
             consumer: &self.name,
@@ -244,10 +248,10 @@ impl Consumer {
     /// A delivery report on `er.report.delivery.<tenant>` for whoever listens: bench, demo, tests. Not durable.
     async fn report(&self, bytes: usize, count: usize, failed: usize, call: Call<'_>, wall: Duration, handled_us: u64) {
         let Call { attempt, received_us, .. } = call;
-        counter!("eventrunner_events_delivered_total").increment((count - failed.min(count)) as u64);
+        counter!("eventrunner_delivery_events_total").increment((count - failed.min(count)) as u64);
         if received_us > 0 && attempt == 1 {
             let latency = Duration::from_micros(handled_us.saturating_sub(received_us));
-            histogram!("eventrunner_delivery_seconds").record(latency.as_secs_f64());
+            histogram!("eventrunner_delivery_ingest_to_consumer_seconds").record(latency.as_secs_f64());
         }
         let report = serde_json::json!({
             "consumer": &*self.id,

@@ -90,7 +90,7 @@ impl Handler<Option<Context>> for Jetstream {
             let done: Vec<bool> = done.buffered(AT_ONCE).try_collect().await.map_err(away)?;
             let discarded = done.into_iter().filter(|done| *done).count();
             info!(tenant, discarded, "audit: dead letters discarded");
-            counter!("eventrunner_dead_letters_discarded_total").increment(discarded as u64);
+            counter!("eventrunner_redelivery_discarded_total").increment(discarded as u64);
             Ok(json!({ "discarded": discarded }).to_string())
         }
         .await)
@@ -200,7 +200,7 @@ async fn redrive(parts: &Parts, stream: &Stream, tenant: &str, seqs: Vec<u64>) -
     let kept: Vec<Value> =
         done.into_iter().filter_map(|(seq, result)| Some(json!({ "seq": seq, "reason": result.err()? }))).collect();
     info!(tenant, redriven, kept = kept.len(), "audit: dead letters redriven");
-    counter!("eventrunner_dead_letters_redriven_total").increment(redriven as u64);
+    counter!("eventrunner_redelivery_redriven_total").increment(redriven as u64);
     Ok(json!({ "redriven": redriven, "kept": kept }).to_string())
 }
 

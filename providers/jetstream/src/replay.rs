@@ -275,7 +275,7 @@ impl Job {
                 }
             }
             publish_all(&self.js, out).await?;
-            counter!("eventrunner_events_replayed_total").increment(events);
+            counter!("eventrunner_redelivery_replayed_total").increment(events);
             self.replay.sent += events;
             self.replay.position = last.unwrap_or(self.replay.position);
             // At the stream's end, for now: what comes in later is not of this window's past.

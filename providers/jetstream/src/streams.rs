@@ -63,6 +63,18 @@ pub fn usage_subject(tenant: &str) -> String {
     format!("er.usage.{tenant}")
 }
 
+/// The stream that a subject of ours belongs to.
+pub fn of(subject: &str) -> &'static str {
+    match subject.split('.').nth(1) {
+        Some("raw") => RAW,
+        Some("events") => EVENTS,
+        Some("dead") => DEAD,
+        Some("retry") => RETRY,
+        Some("usage") => USAGE,
+        _ => "",
+    }
+}
+
 /// The tenant of a raw subject.
 pub fn tenant_of_raw(subject: &str) -> Option<&str> {
     subject.strip_prefix("er.raw.")?.split_once('.').map(|(_, tenant)| tenant)

@@ -134,7 +134,7 @@ impl Strikes {
             return Ok(());
         }
         let strikes = self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
-        counter!("eventrunner_consumer_strikes_total").increment(1);
+        counter!("eventrunner_delivery_strikes_total").increment(1);
         if self.max == 0 || strikes < self.max {
             return Ok(());
         }
@@ -162,7 +162,7 @@ impl Strikes {
             Err(error) if error.kind() != UpdateErrorKind::WrongLastRevision => Err(error).context("the state"),
             _ => Ok(()),
         };
-        counter!("eventrunner_consumers_paused_total").increment(1);
+        counter!("eventrunner_delivery_pauses_total").increment(1);
         warn!(tenant = self.tenant, consumer = self.consumer, strikes, cause, "paused");
         written
     }

@@ -129,13 +129,13 @@ impl Desk {
         };
         let allow = if answer.decision.allow { "true" } else { "false" };
         if answer.cached {
-            counter!("er_policy_decisions_total", "allow" => allow, "cached" => "true").increment(1);
+            counter!("eventrunner_policy_decisions_total", "allow" => allow, "cached" => "true").increment(1);
         } else {
-            counter!("er_policy_decisions_total", "allow" => allow, "cached" => "false").increment(1);
-            histogram!("er_policy_decision_seconds").record(started.elapsed().as_secs_f64());
+            counter!("eventrunner_policy_decisions_total", "allow" => allow, "cached" => "false").increment(1);
+            histogram!("eventrunner_policy_decision_seconds").record(started.elapsed().as_secs_f64());
         }
         if let Some(failure) = answer.decision.failure {
-            counter!("er_policy_failures_total", "failure" => failure.as_str()).increment(1);
+            counter!("eventrunner_policy_failures_total", "failure" => failure.as_str()).increment(1);
         }
         inner.log.note(caller, question, &answer);
         answer
@@ -212,9 +212,9 @@ impl Desk {
                 info!("what counts can be asked again");
             }
             told.away = away;
-            gauge!("er_policy_refused").set(if told.refused.is_some() { 1.0 } else { 0.0 });
+            gauge!("eventrunner_policy_revision_refused").set(if told.refused.is_some() { 1.0 } else { 0.0 });
             drop(told);
-            gauge!("er_policy_fresh").set(if self.is_fresh() { 1.0 } else { 0.0 });
+            gauge!("eventrunner_policy_fresh").set(if self.is_fresh() { 1.0 } else { 0.0 });
         }
     }
 
@@ -296,7 +296,7 @@ impl Desk {
                 told.current = current;
                 told.activation = place;
                 told.refused = None;
-                counter!("er_policy_replaced_total").increment(1);
+                counter!("eventrunner_policy_replacements_total").increment(1);
                 Ok(())
             }
             Err(refused) => {
@@ -316,7 +316,7 @@ impl Desk {
         let mut told = lock(&self.0.told);
         if told.refused.as_deref() != Some(reason) {
             warn!(reason, revision = &*self.0.evaluator.revision(), "refused a policy, the one before it stays");
-            counter!("er_policy_refused_total").increment(1);
+            counter!("eventrunner_policy_refusals_total").increment(1);
         }
         told.refused = Some(reason.to_owned());
         // The bundle's file may be there later.
