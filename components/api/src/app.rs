@@ -6,12 +6,12 @@ use er_tenant::Principal;
 
 use crate::auth::{self, authenticate, Permission};
 use crate::backend::Backend;
-use crate::http::{Answer, Request, Response, TEXT};
+use crate::http::{Answer, Request, Response};
 use crate::query::Query;
-use crate::router::{Route, INDEX};
+use crate::router::Route;
 use crate::tail::Tail;
 use crate::{
-    billing, consumers, dead_letters, events, health, keys, permission, policies, replays, rules, story, tenants, trial,
+    billing, console, consumers, dead_letters, events, health, keys, permission, policies, replays, rules, story, tenants, trial,
 };
 
 pub fn handle(backend: &dyn Backend, request: &Request<'_>) -> Answer {
@@ -32,7 +32,8 @@ pub fn handle(backend: &dyn Backend, request: &Request<'_>) -> Answer {
 
 fn answer(backend: &dyn Backend, request: &Request<'_>, route: &Route) -> Result<Answer, Problem> {
     match route {
-        Route::Index => return Ok(Response::new(200, TEXT, INDEX).into()),
+        Route::Index => return console::index(request).map(Answer::Whole),
+        Route::Console(path) => return console::file(path, request).map(Answer::Whole),
         Route::Health => return Ok(health::check(backend).into()),
         _ => {}
     }
@@ -148,7 +149,9 @@ fn respond(
         }
         (Route::Keys(named), _) => keys::list(backend, &keys_tenant(request, named.as_deref(), caller)?),
         (Route::Key(named, id), _) => keys::delete(backend, &keys_tenant(request, named.as_deref(), caller)?, id),
-        (Route::Index | Route::Health | Route::Tail, _) => Err(Problem::new(Kind::NotFound, "there is nothing here")),
+        (Route::Index | Route::Console(_) | Route::Health | Route::Tail, _) => {
+            Err(Problem::new(Kind::NotFound, "there is nothing here"))
+        }
     }
 }
 

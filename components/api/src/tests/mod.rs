@@ -2,6 +2,7 @@
 
 mod access;
 mod billing;
+mod console;
 mod consumers;
 mod permission;
 mod records;
