@@ -70,7 +70,7 @@ function describe(one, refresh) {
           ["Component", one.component ? h("code", {}, one.component) : null],
         ]))),
     h("section", { class: "card", "aria-label": "Versions" }, h("div", { class: "card-head" }, h("h2", {}, "Versions")),
-      table("Versions, newest first", ["Version", "From", "By", "Component", "Note", ""], one.versions.toReversed().map((version) => h("tr", {},
+      table("Versions, newest first", ["Version", "From", "By", "Component", "Note", { text: h("span", { class: "unseen" }, "Roll back") }], one.versions.toReversed().map((version) => h("tr", {},
         h("th", { scope: "row" }, String(version.version), " ", version.version === one.deployed ? badge("runs", "good") : null),
         h("td", {}, moment(version.at)), h("td", {}, version.by), h("td", {}, version.digest ? h("code", { title: version.digest }, version.digest.slice(0, 12)) : "–"),
         h("td", { class: "break" }, version.note ?? (version.tried ? "passed its trial" : "")),
