@@ -10,6 +10,7 @@ mod support;
 mod apps;
 mod backpressure;
 mod billing;
+mod console;
 mod consumers;
 mod delivery_faults;
 mod gate;
