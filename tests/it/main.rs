@@ -11,6 +11,7 @@ mod watched;
 mod apps;
 mod backpressure;
 mod billing;
+mod console;
 mod consumers;
 mod contract;
 mod delivery_faults;

@@ -7,13 +7,13 @@ use er_tenant::Principal;
 
 use crate::auth::{self, authenticate, Permission};
 use crate::backend::Backend;
-use crate::http::{Answer, Headers, Request, Response, TEXT};
+use crate::http::{Answer, Headers, Request, Response};
 use crate::query::Query;
-use crate::router::{Route, INDEX};
+use crate::router::Route;
 use crate::tail::Tail;
 use crate::{
-    billing, consumers, cors, dead_letters, events, health, idempotency, keys, members, permission, policies, replays,
-    rules, story, tenants, trial,
+    billing, console, consumers, cors, dead_letters, events, health, idempotency, keys, members, permission, policies,
+    replays, rules, story, tenants, trial,
 };
 
 /// Described by what `openapi/` makes of the routes and types: see there.
@@ -43,7 +43,8 @@ fn found(backend: &dyn Backend, request: &Request<'_>, route: Option<Route>) -> 
 
 fn answer(backend: &dyn Backend, request: &Request<'_>, route: &Route) -> Result<Answer, Problem> {
     match route {
-        Route::Index => return Ok(Response::new(200, TEXT, INDEX).into()),
+        Route::Index => return console::index(request).map(Answer::Whole),
+        Route::Console(path) => return console::file(path, request).map(Answer::Whole),
         Route::Health => return Ok(health::check(backend).into()),
         Route::Whoami => return members::whoami(backend, request).map(Into::into),
         Route::OpenApi => return Ok(Response::json(DOCUMENT).into()),
@@ -167,7 +168,7 @@ fn respond(
         (Route::Member(tenant, user), "PUT") => members::put(backend, inside(caller, tenant)?, user, caller, request),
         (Route::Member(tenant, user), "DELETE") => members::delete(backend, inside(caller, tenant)?, user),
         (Route::Member(tenant, user), _) => members::show(backend, inside(caller, tenant)?, user),
-        (Route::Index | Route::Health | Route::OpenApi | Route::Whoami | Route::Tail, _) => {
+        (Route::Index | Route::Console(_) | Route::Health | Route::OpenApi | Route::Whoami | Route::Tail, _) => {
             Err(Problem::new(Kind::NotFound, "there is nothing here"))
         }
     }

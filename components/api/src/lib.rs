@@ -4,6 +4,7 @@ mod app;
 mod auth;
 mod backend;
 mod billing;
+mod console;
 mod consumers;
 mod cors;
 mod dead_letters;

@@ -5,6 +5,8 @@ use percent_encoding::percent_decode_str;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
     Index,
+    /// A file of the page for browsers.
+    Console(String),
     Health,
     /// The document that describes all of these.
     OpenApi,
@@ -134,6 +136,7 @@ impl Route {
             return match segments.as_slice() {
                 [root] if root.is_empty() => Some(Route::Index),
                 [health] if health == "healthz" => Some(Route::Health),
+                [console, file @ ..] if console == "console" => Some(Route::Console(file.join("/"))),
                 _ => None,
             };
         }
@@ -255,6 +258,7 @@ mod tests {
             ("/", Route::Index),
             ("/healthz", Route::Health),
             ("/api/v1/openapi.json", Route::OpenApi),
+            ("/console/js/main.js", Route::Console("js/main.js".into())),
             ("/api/v1/tenants", Route::Tenants),
             ("/api/v1/tenants/acme", Route::Tenant("acme".into())),
             ("/api/v1/tenants/acme/keys", Route::Keys(acme())),

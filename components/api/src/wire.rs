@@ -125,7 +125,7 @@ fn send_whole(response: &Response, head: bool, out: ResponseOutparam) -> Result<
         headers.push(("content-type", response.content_type));
     }
     let length = response.body.len().to_string();
-    if !head && response.status != 204 {
+    if !head && !matches!(response.status, 204 | 304) {
         headers.push(("content-length", &length));
     }
     let (body, mut outgoing) = begin(response.status, &headers, out)?;
@@ -148,7 +148,8 @@ fn send_stream(tail: Tail, headers: &Headers, out: ResponseOutparam) -> Result<(
 fn begin(status: u16, headers: &[(&str, &str)], out: ResponseOutparam) -> Result<(OutgoingBody, Outgoing), Gone> {
     let fields = Fields::new();
     let every = [("cache-control", "no-store"), ("x-content-type-options", "nosniff")];
-    for (name, value) in headers.iter().chain(&every) {
+    let missing = every.iter().filter(|(name, _)| !headers.iter().any(|(given, _)| given == name));
+    for (name, value) in headers.iter().chain(missing) {
         // Refused only if malformed, and none of ours is; an answer without it is better than none.
         let _refused = fields.append(&(*name).to_owned(), &value.as_bytes().to_vec());
     }

@@ -3,6 +3,7 @@
 mod access;
 mod billing;
 mod conditional;
+mod console;
 mod consumers;
 mod idempotency;
 mod interfaces;
