@@ -50,7 +50,7 @@ function parts() {
 
 function route(first = false) {
   if (!session.current) return signIn();
-  if (!document.getElementById("main")) frame();
+  if (!document.querySelector(".shell")) frame();
   if (!first && !mayLeave()) return history.replaceState(null, "", shown || "#/overview");
   shown = location.hash;
   leave?.abort();

@@ -62,7 +62,7 @@ export function door(enter) {
     return undefined;
   }
 
-  return h("main", { class: "door", tabindex: "-1" },
+  return h("main", { class: "door", id: "main", tabindex: "-1" },
     h("div", { class: "card" },
       h("div", { class: "brand" }, h("img", { src: "/console/icon.svg", alt: "" }), h("h1", { tabindex: "-1" }, "EventRunner console")),
       h("form", { onsubmit: submit, novalidate: true },
