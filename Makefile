@@ -1,9 +1,9 @@
 # Each target is a script: read it there, or run it directly.
 .DEFAULT_GOAL := help
-.PHONY: help setup build up down demo services services-down test lint bench bench-rules bench-growth mutants wash clean
+.PHONY: help setup build up down demo prometheus services services-down test lint bench bench-neighbour bench-rules bench-growth mutants wash clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Bring in what this machine lacks (into ~/.cache/eventrunner, nothing system-wide)
 	@scripts/setup
@@ -14,8 +14,8 @@ build: ## Build the components, the providers, the lattice and the er command li
 	@scripts/build-components
 	@scripts/build-providers
 
-up: ## Build what changed and start EventRunner, with everything embedded
-	@scripts/up
+up: ## Build what changed and start EventRunner, with everything embedded (GATEWAY=1: behind Ory Oathkeeper and Keto)
+	@GATEWAY="$(GATEWAY)" scripts/up
 
 down: ## Stop all of it; what was stored stays in var/
 	@scripts/down
@@ -23,7 +23,10 @@ down: ## Stop all of it; what was stored stays in var/
 demo: ## Start it, send real events through it, show where they went, leave it running
 	@scripts/demo
 
-services: ## Start the servers that tests need (Apache Cassandra, for the event store on Scylla)
+prometheus: ## Start a Prometheus on 127.0.0.1:9090 that watches what `make up` started; `make down` stops it
+	@scripts/prometheus up
+
+services: ## Start servers that are not ours: Apache Cassandra, which tests need, and Ory Keto and Oathkeeper
 	@scripts/services up
 
 services-down: ## Stop them; what they stored stays in var/services
@@ -37,6 +40,9 @@ lint: ## Check format, lints, dependency policy and scripts
 
 bench: ## Measure rates and where each microsecond goes
 	@scripts/bench
+
+bench-neighbour: ## Measure a tenant beside another whose consumer misbehaves (5 minutes)
+	@scripts/bench --only neighbour
 
 bench-rules: ## Measure the rule engine beside its peers
 	@scripts/bench-rules

@@ -3,6 +3,13 @@
 use std::collections::HashSet;
 
 use anyhow::Context as _;
+use er_proto::cloudevents::cloud_event::CloudEventAttributeValue;
+use er_proto::cloudevents::CloudEvent;
+use er_proto::{Attr, Data};
+use memchr::memmem;
+use prost::Message as _;
+
+use crate::door::Kind;
 
 pub const EVENT_BYTES: usize = 600;
 
@@ -65,10 +72,12 @@ struct Slot {
 }
 
 /// Events in the bytes that go over the wire, and where to stamp them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Batch {
     pub bytes: Vec<u8>,
     slots: Vec<Slot>,
+    /// Where each event ends, where each is a message of its own.
+    pub ends: Vec<usize>,
 }
 
 /// Everything that may come back from the store: templates with number and time blanked.
@@ -87,6 +96,30 @@ fn template(index: usize, connection: usize) -> String {
     };
     let room = EVENT_BYTES.saturating_sub(render("").len());
     render(&filler(index as u64 | (connection as u64) << 32, room))
+}
+
+/// The same event in the protobuf format.
+fn message(index: usize, connection: usize) -> anyhow::Result<CloudEvent> {
+    let json = template(index, connection);
+    let event = er_event::EventRef::parse(&json).map_err(|cause| anyhow::anyhow!("a template: {cause}"))?;
+    let text = |value: &str| CloudEventAttributeValue { attr: Some(Attr::CeString(value.to_string())) };
+    let extension = |name: &str| event.extension(name).unwrap_or_default();
+    Ok(CloudEvent {
+        id: event.id.to_string(),
+        source: event.source.to_string(),
+        spec_version: "1.0".into(),
+        r#type: event.event_type.to_string(),
+        attributes: [
+            ("subject", extension("subject").to_string()),
+            ("datacontenttype", "application/json".into()),
+            // As text, so that every time has as many bytes.
+            ("time", TIME_ZERO.into()),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_string(), text(&value)))
+        .collect(),
+        data: event.data.map(|data| Data::TextData(data.to_string())),
+    })
 }
 
 /// So many bytes of text, the same for the same seed: words, and now and then a hash.
@@ -134,7 +167,30 @@ impl Batch {
             bytes.extend_from_slice(event.as_bytes());
         }
         bytes.extend(array.then_some(b']'));
-        Ok(Self { bytes, slots })
+        Ok(Self { bytes, slots, ends: Vec::new() })
+    }
+
+    /// The message of `PublishBatch`; for a stream the messages of its events, one after the other.
+    pub fn protobuf(events: usize, connection: usize, stream: bool) -> anyhow::Result<Self> {
+        let mut batch = Self::default();
+        for index in 0..events {
+            let event = message(index, connection)?.encode_to_vec();
+            if !stream {
+                // `repeated CloudEvent events = 1`
+                batch.bytes.push(0x0A);
+                prost::encode_length_delimiter(event.len(), &mut batch.bytes)?;
+            }
+            let at = |what: &str| {
+                let found =
+                    memmem::find(&event, what.as_bytes()).with_context(|| format!("a message without {what}"))?;
+                anyhow::Ok(batch.bytes.len() + found)
+            };
+            let slot = Slot { id_at: at(ID_PREFIX)? + ID_PREFIX.len(), time_at: at(TIME_ZERO)? };
+            batch.slots.push(slot);
+            batch.bytes.extend_from_slice(&event);
+            batch.ends.push(batch.bytes.len());
+        }
+        Ok(batch)
     }
 
     /// The same behind the head of a request that posts it.
@@ -151,7 +207,7 @@ impl Batch {
             .map(|slot| Slot { id_at: slot.id_at + head.len(), time_at: slot.time_at + head.len() })
             .collect();
         let bytes = [head.as_bytes(), &self.bytes].concat();
-        Self { bytes, slots }
+        Self { bytes, slots, ends: Vec::new() }
     }
 
     pub fn events(&self) -> usize {
@@ -171,11 +227,16 @@ impl Batch {
 // === impl Known ===
 
 impl Known {
-    /// Of so many connections, with batches of so many events.
-    pub fn new(connections: usize, events: usize) -> Self {
-        Self(
-            (0..connections).flat_map(|connection| (0..events).map(move |index| template(index, connection))).collect(),
-        )
+    /// Of so many connections, with batches of so many events that came in by this door.
+    pub fn new(connections: usize, events: usize, door: Kind) -> anyhow::Result<Self> {
+        let all = (0..connections).flat_map(|connection| (0..events).map(move |index| (index, connection)));
+        let text = |(index, connection)| match door {
+            Kind::Http => Ok(template(index, connection)),
+            Kind::Batch | Kind::Stream => {
+                er_proto::json(&message(index, connection)?).map_err(|problem| anyhow::anyhow!("{problem}"))
+            }
+        };
+        all.map(text).collect::<anyhow::Result<_>>().map(Self)
     }
 
     /// The number of an event that is as it was sent, to the byte.
@@ -241,13 +302,31 @@ mod tests {
 
     #[test]
     fn what_comes_back_is_known_by_its_number_unless_a_byte_changed() {
-        let known = Known::new(2, 1);
+        let known = Known::new(2, 1, Kind::Http).unwrap();
         let mut batch = Batch::new(1, 1).unwrap();
         batch.stamp(123_456, 1_700_000_000_000_000);
         let text = String::from_utf8(batch.bytes).unwrap();
         assert_eq!(known.number(&text), Some(123_456));
         assert_eq!(known.number(&text.replace("octocat", "octodog")), None);
         assert_eq!(known.number(&text.replace("app-001", "app-002")), None);
+    }
+
+    #[test]
+    fn a_message_is_stamped_and_known_as_the_text_that_the_platform_makes_of_it() {
+        let known = Known::new(1, 3, Kind::Batch).unwrap();
+        for stream in [false, true] {
+            let mut batch = Batch::protobuf(3, 0, stream).unwrap();
+            batch.stamp(41, 1_748_736_000_123_456);
+            let events: Vec<CloudEvent> = if stream {
+                let starts = [0].into_iter().chain(batch.ends.iter().copied());
+                let cut = |(start, end): (usize, &usize)| CloudEvent::decode(&batch.bytes[start..*end]).unwrap();
+                starts.zip(&batch.ends).map(cut).collect()
+            } else {
+                er_proto::cloudevents::CloudEventBatch::decode(batch.bytes.as_slice()).unwrap().events
+            };
+            let numbers: Vec<_> = events.iter().map(|event| known.number(&er_proto::json(event).unwrap())).collect();
+            assert_eq!(numbers, [Some(41), Some(42), Some(43)]);
+        }
     }
 
     #[test]

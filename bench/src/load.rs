@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{bail, Context as _};
+use anyhow::Context as _;
+use memchr::memmem;
 use tokio::task::JoinSet;
 
+use crate::door::{Answer, Door};
 use crate::events::Batch;
-use crate::http::Connection;
 use crate::now_us;
+use crate::path::Case;
 use crate::stats::Weighted;
 
 /// How long a refused request waits at most before it is sent again, whatever Retry-After says: the bench measures
@@ -22,6 +24,7 @@ const GIVE_UP: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub struct Load {
     pub addr: SocketAddr,
+    pub grpc_addr: String,
     pub api_key: String,
     /// The number of the next event, never used twice.
     pub numbers: Arc<AtomicU64>,
@@ -52,7 +55,7 @@ pub struct Posted {
 }
 
 struct Poster {
-    connection: Connection,
+    door: Door,
     request: Batch,
     numbers: Arc<AtomicU64>,
     answer_bytes: Option<usize>,
@@ -62,19 +65,13 @@ struct Poster {
 // === impl Load ===
 
 impl Load {
-    pub async fn run(
-        &self,
-        events: usize,
-        connections: usize,
-        pace: Pace,
-        duration: Duration,
-    ) -> anyhow::Result<Posted> {
+    pub async fn run(&self, case: Case, pace: Pace, duration: Duration) -> anyhow::Result<Posted> {
+        let Case { events, connections, door } = case;
         let mut posters = Vec::new();
         for index in 0..connections {
-            let request = Batch::new(events, index)?;
             posters.push(Poster {
-                connection: Connection::open(self.addr).await?,
-                request: request.into_request(&self.addr.to_string(), &self.api_key),
+                door: door.open(self.addr, &self.grpc_addr, &self.api_key).await?,
+                request: door.request(events, index, self.addr, &self.api_key)?,
                 numbers: Arc::clone(&self.numbers),
                 answer_bytes: None,
                 posted: Posted::default(),
@@ -134,22 +131,20 @@ impl Poster {
         }
         self.request.stamp(first, now);
         loop {
-            let answer = self.connection.exchange(&self.request.bytes).await?;
-            match answer.status {
-                202 => {
+            match self.door.exchange(&self.request).await? {
+                Answer::Taken(receipts) => {
                     // Ids have a fixed width, so that answers have one too, once one was looked into.
-                    if self.answer_bytes != Some(answer.body.len()) {
-                        check_receipts(answer.body, first, events)?;
-                        self.answer_bytes = Some(answer.body.len());
+                    if self.answer_bytes != Some(receipts.len()) {
+                        check_receipts(&receipts, first, events)?;
+                        self.answer_bytes = Some(receipts.len());
                     }
                     break;
                 }
-                429 | 503 | 504 if started.elapsed() < GIVE_UP => {
+                Answer::Again(wait) => {
+                    anyhow::ensure!(started.elapsed() < GIVE_UP, "refused for {} s", GIVE_UP.as_secs());
                     self.posted.refused += 1;
-                    let wait = answer.retry_after_s.map_or(REFUSED_WAIT_MAX, Duration::from_secs);
-                    tokio::time::sleep(wait.min(REFUSED_WAIT_MAX)).await;
+                    tokio::time::sleep(wait.unwrap_or(REFUSED_WAIT_MAX).min(REFUSED_WAIT_MAX)).await;
                 }
-                status => bail!("ingest answered {status}: {}", String::from_utf8_lossy(answer.body)),
             }
         }
         self.posted.events += events;
@@ -161,10 +156,10 @@ impl Poster {
 }
 
 fn check_receipts(body: &[u8], first: u64, events: u64) -> anyhow::Result<()> {
-    let text = std::str::from_utf8(body).context("receipts")?;
     for number in first..first + events {
-        let id = format!("{number:012}\"");
-        anyhow::ensure!(text.contains(&id), "no receipt for event {number} in {text}");
+        let id = format!("{number:012}");
+        let found = memmem::find(body, id.as_bytes()).is_some();
+        anyhow::ensure!(found, "no receipt for event {number} in {}", String::from_utf8_lossy(body));
     }
     Ok(())
 }

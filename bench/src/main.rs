@@ -1,9 +1,11 @@
 //! `er-bench`: how fast the whole path is, beside raw JetStream publish of the same events on the same machine.
 
 mod check;
+mod door;
 mod events;
 mod http;
 mod load;
+mod neighbour;
 mod path;
 mod peer;
 mod platform;
@@ -45,7 +47,7 @@ pub struct Args {
     #[arg(long, default_value = "var/lattice")]
     pub demo_dir: PathBuf,
     /// Benches to run
-    #[arg(long, value_delimiter = ',', default_value = "raw-publish,end-to-end,latency")]
+    #[arg(long, value_delimiter = ',', default_value = "raw-publish,end-to-end,grpc,latency")]
     pub only: Vec<Bench>,
     /// Batch sizes of end-to-end; 1 is also the bench of single requests
     #[arg(long, value_delimiter = ',', default_value = "256,16,1")]
@@ -74,7 +76,10 @@ pub struct Args {
 pub enum Bench {
     RawPublish,
     EndToEnd,
+    Grpc,
     Latency,
+    /// A tenant beside another whose consumer misbehaves; only where it is asked for
+    Neighbour,
 }
 
 fn main() -> ExitCode {

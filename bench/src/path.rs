@@ -1,10 +1,11 @@
-//! The whole path, measured: HTTP in, stored, delivered to the consumer, acknowledged.
+//! The whole path, measured: HTTP or gRPC in, stored, delivered to the consumer, acknowledged.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::check::{self, Stored};
+use crate::door::Kind;
 use crate::events::Known;
 use crate::load::{Load, Pace, Posted};
 use crate::now_us;
@@ -15,11 +16,12 @@ use crate::stats::{Middle, Weighted};
 
 const DELIVERED_MAX: Duration = Duration::from_secs(60);
 
-/// Batch size and how many connections post at once.
+/// Batch size, how many connections post at once, and by which door.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
     pub events: usize,
     pub connections: usize,
+    pub door: Kind,
 }
 
 /// The path, ready to be loaded.
@@ -70,6 +72,7 @@ impl<'p> Path<'p> {
             processes: platform.processes()?,
             load: Load {
                 addr: platform.ingest_addr(),
+                grpc_addr: platform.deployed.env.grpc_addr.clone(),
                 api_key: platform.deployed.env.api_key.clone(),
                 numbers: Arc::new(AtomicU64::new(1)),
             },
@@ -102,13 +105,19 @@ impl<'p> Path<'p> {
             *value -= counters.get(name).copied().unwrap_or_default();
         }
         let sent = first..self.load.numbers.load(Ordering::Relaxed);
-        sum.stored = check::stored(self.platform, &Known::new(case.connections, case.events), sent, from_us).await?;
+        let known = Known::new(case.connections, case.events, case.door)?;
+        sum.stored = check::stored(self.platform, &known, sent, from_us).await?;
         Ok(sum)
+    }
+
+    /// From arrival to the consumer, of one run.
+    pub async fn latency(&self, case: Case, pace: Pace) -> anyhow::Result<Weighted> {
+        Ok(self.once(case, pace, self.run).await?.delivered.latency_us)
     }
 
     async fn once(&self, case: Case, pace: Pace, duration: Duration) -> anyhow::Result<Run> {
         self.reports.restart();
-        let posted = self.load.run(case.events, case.connections, pace, duration).await?;
+        let posted = self.load.run(case, pace, duration).await?;
         let delivered = self.reports.until(posted.events, DELIVERED_MAX).await?;
         Ok(Run { posted, delivered })
     }

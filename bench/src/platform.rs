@@ -14,10 +14,12 @@ use er_deploy::first::{bootstrap, Env};
 use er_deploy::manifest::{self, Set};
 use futures::TryStreamExt as _;
 use tokio::process::{Child, Command};
+use wadm_types::Manifest;
 
 use crate::procs::{self, Process};
 
 const TENANT: &str = "demo";
+const LATTICE: &str = "default";
 const READY_MAX: Duration = Duration::from_secs(60);
 const DEPLOY_MAX: Duration = Duration::from_secs(40);
 const DEPLOY_TRIES: usize = 3;
@@ -44,6 +46,7 @@ struct Ports {
     nats: u16,
     nats_monitor: u16,
     ingest: u16,
+    grpc: u16,
     api: u16,
     ingest_metrics: u16,
     jetstream_metrics: u16,
@@ -93,6 +96,7 @@ impl Ports {
             nats: port()?,
             nats_monitor: port()?,
             ingest: port()?,
+            grpc: port()?,
             api: port()?,
             ingest_metrics: port()?,
             jetstream_metrics: port()?,
@@ -106,6 +110,7 @@ impl Ports {
         let addr = |port: u16| format!("127.0.0.1:{port}");
         vec![
             set("ingest-http", "addr", addr(self.ingest)),
+            set("ingest-http", "grpc_addr", addr(self.grpc)),
             set("ingest-http", "metrics_addr", addr(self.ingest_metrics)),
             set("jetstream", "metrics_addr", addr(self.jetstream_metrics)),
             set("store", "data_dir", data.display().to_string()),
@@ -157,6 +162,16 @@ impl Platform {
         }
     }
 
+    /// Deploys a manifest beside EventRunner's own.
+    pub async fn deploy(&self, manifest: &Manifest) -> anyhow::Result<()> {
+        let apps = Apps::connect(&self.deployed.env.nats_url, LATTICE).await?;
+        apps.deploy(manifest, DEPLOY_MAX, |_| {}).await
+    }
+
+    pub async fn undeploy(&self, app: &str) -> anyhow::Result<()> {
+        Apps::connect(&self.deployed.env.nats_url, LATTICE).await?.undeploy(app, DEPLOY_MAX).await
+    }
+
     pub fn ingest_addr(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.ports.ingest).into()
     }
@@ -187,7 +202,7 @@ impl Platform {
         }
     }
 
-    /// Counters of every provider and of NATS, without those that have labels.
+    /// Counters of every provider and of NATS; those that have labels with them, as `name{label="value"}`.
     pub async fn counters(&self) -> anyhow::Result<Counters> {
         let mut all = Counters::new();
         let providers = [self.ports.ingest_metrics, self.ports.jetstream_metrics, self.ports.store_metrics];
@@ -195,7 +210,8 @@ impl Platform {
             // Context for whoever tunes, and no reason to fail.
             let text = self.get(&format!("http://127.0.0.1:{port}/metrics")).await.unwrap_or_default();
             for (name, value) in text.lines().filter_map(|line| line.split_once(' ')) {
-                if name.ends_with("_sum") || name.ends_with("_count") || name.ends_with("_total") {
+                let bare = name.split('{').next().unwrap_or_default();
+                if bare.ends_with("_sum") || bare.ends_with("_count") || bare.ends_with("_total") {
                     *all.entry(name.to_string()).or_default() += value.parse().unwrap_or(0.0);
                 }
             }
@@ -237,12 +253,12 @@ impl Starting {
     async fn deploy(&mut self, ports: Ports, data: &Path) -> anyhow::Result<Deployed> {
         self.ready().await?;
         let nats_url = format!("nats://127.0.0.1:{}", ports.nats);
-        let apps = Apps::connect(&nats_url, "default").await?;
+        let apps = Apps::connect(&nats_url, LATTICE).await?;
         let sets = [ports.sets(data), self.options.sets.clone()].concat();
         self.deploy_one(&apps, "eventrunner.yaml", &sets).await?;
         let env = Env {
             ingest_url: format!("http://127.0.0.1:{}", ports.ingest),
-            grpc_addr: String::new(),
+            grpc_addr: format!("127.0.0.1:{}", ports.grpc),
             api_url: format!("http://127.0.0.1:{}", ports.api),
             metrics_url: format!("http://127.0.0.1:{}/metrics", ports.jetstream_metrics),
             nats_url: nats_url.clone(),

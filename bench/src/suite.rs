@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{json, Map, Value};
 
+use crate::door::Kind;
 use crate::load::Pace;
 use crate::path::{Case, Measured, Path};
 use crate::peer::{self, Peer, Publisher, Sync};
@@ -21,6 +22,8 @@ const AIM_MEMORY_MIB: f64 = 400.0;
 /// Share of the highest rate at which latency is measured.
 const LATENCY_LOAD: f64 = 0.5;
 const LATENCY_BATCHES: [usize; 2] = [256, 16];
+/// Events of a batch, and of what a stream has on its way at once.
+const GRPC_EVENTS: usize = 256;
 
 #[derive(Default)]
 struct Suite {
@@ -30,6 +33,8 @@ struct Suite {
     /// Rates of the peers, by sync.
     raw: BTreeMap<&'static str, f64>,
     raw_cpu_us: Option<f64>,
+    /// Rate and µs of CPU an event over HTTP, at gRPC's batch size.
+    http: Option<(f64, f64)>,
 }
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
@@ -38,8 +43,11 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     if args.wants(Bench::RawPublish) {
         suite.raw_publish(args).await?;
     }
-    if args.wants(Bench::EndToEnd) || args.wants(Bench::Latency) {
+    if args.wants(Bench::EndToEnd) || args.wants(Bench::Grpc) || args.wants(Bench::Latency) {
         suite.whole_path(args).await?;
+    }
+    if args.wants(Bench::Neighbour) {
+        suite.neighbour(args).await?;
     }
     table::print(&suite.rows);
     suite.cpu.print();
@@ -108,17 +116,15 @@ impl Suite {
         Ok(())
     }
 
+    async fn neighbour(&mut self, args: &Args) -> anyhow::Result<()> {
+        let platform = start(args).await?;
+        let path = Path::new(&platform, args.runs, args.run_time()).await?;
+        self.rows.extend(crate::neighbour::measure(&platform, &path, args).await?);
+        platform.stop().await
+    }
+
     async fn whole_path(&mut self, args: &Args) -> anyhow::Result<()> {
-        eprintln!("starting a lattice in {}", args.dir.join("lattice").display());
-        let platform = Platform::start(Options {
-            dir: args.dir.clone(),
-            lattice: args.lattice.clone(),
-            nats_server: args.nats_server.clone(),
-            wadm: args.wadm.clone(),
-            sets: args.sets.clone(),
-            consumer_sets: args.consumer_sets.clone(),
-        })
-        .await?;
+        let platform = start(args).await?;
         let path = Path::new(&platform, args.runs, args.run_time()).await?;
         let idle = memories(path.processes());
         let mut rates = BTreeMap::new();
@@ -129,6 +135,14 @@ impl Suite {
                 let measured = path.measure(case, Pace::Closed).await?;
                 rates.insert(*events, measured.rate.median);
                 self.end_to_end(case, measured);
+            }
+        }
+        if args.wants(Bench::Grpc) {
+            for (door, name) in [(Kind::Batch, "batches"), (Kind::Stream, "streams")] {
+                let case = Case { door, ..case(GRPC_EVENTS, args.connections) };
+                eprintln!("end to end over gRPC, {name} of {GRPC_EVENTS} over {} connections", case.connections);
+                let measured = path.measure(case, Pace::Closed).await?;
+                self.grpc(case, name, measured);
             }
         }
         let loaded = memories(path.processes());
@@ -154,6 +168,9 @@ impl Suite {
         self.note_defects(&format!("end-to-end {}", case.events), &measured);
         let answered = measured.answered_us.summary_ms();
         let detail = detail(case, &mut measured);
+        if case.events == GRPC_EVENTS {
+            self.http = Some((measured.rate.median, measured.used.cpu_us() / measured.events as f64));
+        }
         self.cpu.push(format!("ours {}", case.events), measured.events, &measured.used);
         explain(case, &measured);
         for (sync, aim) in [(Sync::Lazy, AIM_RATIO_LAZY), (Sync::Always, AIM_RATIO_ALWAYS)] {
@@ -191,6 +208,29 @@ impl Suite {
             note: "all processes, load generator included; peer: raw lazy".into(),
             detail: used_json(&measured.used, measured.events),
         });
+    }
+
+    fn grpc(&mut self, case: Case, name: &str, mut measured: Measured) {
+        self.note_defects(&format!("grpc {name}"), &measured);
+        let detail = detail(case, &mut measured);
+        self.cpu.push(format!("grpc {name}"), measured.events, &measured.used);
+        explain(case, &measured);
+        let cpu_us = measured.used.cpu_us() / measured.events as f64;
+        for (bench, ours, peer, unit) in [
+            ("grpc", measured.rate.median, self.http.map(|(rate, _)| rate), "events/s"),
+            ("grpc-cpu", cpu_us, self.http.map(|(_, cpu_us)| cpu_us), "µs/event"),
+        ] {
+            self.rows.push(Row {
+                bench,
+                case: format!("{name} of {}", case.events),
+                ours: Some(ours),
+                peer,
+                unit,
+                durability: OURS.into(),
+                note: format!("{} connections, ±{:.0} %; peer: HTTP", case.connections, measured.rate.spread_percent),
+                detail: detail.clone(),
+            });
+        }
     }
 
     fn latency(&mut self, case: Case, events_per_s: f64, mut measured: Measured) {
@@ -271,13 +311,26 @@ impl Suite {
     }
 }
 
+async fn start(args: &Args) -> anyhow::Result<Platform> {
+    eprintln!("starting a lattice in {}", args.dir.join("lattice").display());
+    Platform::start(Options {
+        dir: args.dir.clone(),
+        lattice: args.lattice.clone(),
+        nats_server: args.nats_server.clone(),
+        wadm: args.wadm.clone(),
+        sets: args.sets.clone(),
+        consumer_sets: args.consumer_sets.clone(),
+    })
+    .await
+}
+
 fn case(events: usize, connections: Option<usize>) -> Case {
     let connections = connections.unwrap_or(match events {
         0..=4 => 64,
         5..=64 => 32,
         _ => 8,
     });
-    Case { events, connections }
+    Case { events, connections, door: Kind::Http }
 }
 
 /// Of the platform: the load generator's is its own affair.
@@ -327,21 +380,21 @@ fn explain(case: Case, measured: &Measured) {
     );
     eprintln!(
         "  ingest: {:.1} requests of {} a group; store: {:.0} events a sync, {:.2} ms a sync, {:.2} ms a put; engine {:.2} ms a batch; consumer {:.0} events, {:.2} ms a call",
-        measured.mean("eventrunner_ingest_group_batch_events"),
+        measured.mean("eventrunner_ingest_group_requests"),
         case.events,
-        measured.mean("eventrunner_store_group_batch_events"),
+        measured.mean("eventrunner_store_sync_batch_events"),
         ms("eventrunner_store_sync_seconds"),
         ms("eventrunner_store_put_seconds"),
-        ms("eventrunner_engine_seconds"),
+        ms("eventrunner_engine_call_seconds"),
         measured.events as f64 / measured.consumer_calls.max(1) as f64,
-        ms("eventrunner_consumer_seconds"),
+        ms("eventrunner_delivery_call_seconds"),
     );
     let count = |name: &str| measured.counters.get(name).copied().unwrap_or_default();
     eprintln!(
         "  made again after no answer: {} calls into ingest, {} into the engine; unspent deliveries {}",
-        count("eventrunner_ingest_admit_repeats_total"),
-        count("eventrunner_engine_retries_total"),
-        count("eventrunner_unspent_deliveries_total"),
+        count(r#"eventrunner_pipeline_retries_total{stage="admit"}"#),
+        count(r#"eventrunner_pipeline_retries_total{stage="engine"}"#),
+        count("eventrunner_stream_unspent_total"),
     );
     eprintln!(
         "  NATS per event: {:.3} messages in, {:.3} out, {:.0} bytes in, {:.0} out",

@@ -15,7 +15,8 @@ test_an_api_action_stands_on_each_of_its_parts if {
 # As er_event::keys::Role::allows has it.
 test_roles_do_what_they_say_and_no_more if {
 	expected := {
-		"operator": {"publish", "read", "write", "keys", "tenants"},
+		"operator": {"publish", "read", "write", "keys", "members", "tenants"},
+		"tenant_admin": {"publish", "read", "write", "keys", "members"},
 		"admin": {"publish", "read", "write", "keys"},
 		"publisher": {"publish"},
 		"viewer": {"read"},

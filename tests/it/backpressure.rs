@@ -140,7 +140,7 @@ fn when_jetstream_stands_still_every_sender_is_told_to_wait() -> anyhow::Result<
 #[test]
 fn when_the_store_stands_still_events_wait_up_to_a_limit_and_then_senders_do() -> anyhow::Result<()> {
     // A backlog that is full soon.
-    let options = Options { sets: vec!["jetstream.raw_bytes_max=33554432"], ..Options::default() };
+    let options = Options { sets: vec!["jetstream.raw_bytes_max=33554432".into()], ..Options::default() };
     on_its_own(&options, |platform| stand_still(platform, Part::Store))
 }
 
@@ -151,7 +151,7 @@ fn when_the_jetstream_provider_stands_still_every_sender_is_told_to_wait() -> an
 
 #[test]
 fn memory_for_bodies_is_bounded_and_who_finds_none_is_told() -> anyhow::Result<()> {
-    let options = Options { sets: vec!["ingest-http.inflight_bytes_max=1048576"], ..Options::default() };
+    let options = Options { sets: vec!["ingest-http.inflight_bytes_max=1048576".into()], ..Options::default() };
     on_its_own(&options, |platform| async move {
         let tenant = platform.tenant("room").await?;
         send(&tenant, "/s", "before", "t", "1").await?;

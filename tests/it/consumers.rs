@@ -7,12 +7,13 @@ use anyhow::{bail, ensure, Context as _};
 use er_deploy::app::part_id;
 use er_deploy::client::{Answer, Client};
 use er_testkit::load::Shape;
-use er_testkit::platform::{need, root};
+use er_testkit::platform::{need, root, Options};
 use er_testkit::{until, Load, Oracle, Part, Tenant};
+use futures::TryStreamExt as _;
 use reqwest::Method;
 use serde_json::{json, Value};
 
-use crate::support::{alone, now, send, shared, stored, JSON};
+use crate::support::{alone, now, on_its_own, send, shared, stored, JSON};
 
 const WASM: &str = "application/wasm";
 /// Its trial, its deployment, and what others do meanwhile.
@@ -20,16 +21,16 @@ const RUNS_WITHIN: Duration = Duration::from_secs(180);
 const GONE_WITHIN: Duration = Duration::from_secs(90);
 const HANDLED_WITHIN: Duration = Duration::from_secs(60);
 const SETTLED_WITHIN: Duration = Duration::from_secs(120);
-const RECORDER: &str = "er_test_recorder.wasm";
+pub const RECORDER: &str = "er_test_recorder.wasm";
 
 /// As curl does it.
-async fn put(tenant: &Tenant, path: &str, content_type: &str, body: Vec<u8>) -> anyhow::Result<Answer> {
+pub async fn put(tenant: &Tenant, path: &str, content_type: &str, body: Vec<u8>) -> anyhow::Result<Answer> {
     let url = format!("{}/api/v1/consumers/{path}", tenant.client.api);
     let request = tenant.client.raw(Method::PUT, &url).bearer_auth(tenant.client.key());
     Client::answer(request.header("content-type", content_type).body(body)).await
 }
 
-fn built(name: &str) -> anyhow::Result<Vec<u8>> {
+pub fn built(name: &str) -> anyhow::Result<Vec<u8>> {
     let file = root().join("build").join(name);
     need(&file, "scripts/build-components")?;
     Ok(std::fs::read(file)?)
@@ -48,14 +49,14 @@ async fn show(tenant: &Tenant, name: &str) -> anyhow::Result<Value> {
 }
 
 /// Waits until a version runs, or is paused, and fails as soon as it never will.
-async fn runs(tenant: &Tenant, name: &str, version: u64) -> anyhow::Result<Value> {
+pub async fn runs(tenant: &Tenant, name: &str, version: u64) -> anyhow::Result<Value> {
     let record = settled(tenant, name).await?;
     ensure!(record["deployed"] == version && record["version"] == version, "{record}");
     ensure!(["running", "paused"].contains(&record["state"].as_str().unwrap_or_default()), "{record}");
     Ok(record)
 }
 
-async fn settled(tenant: &Tenant, name: &str) -> anyhow::Result<Value> {
+pub async fn settled(tenant: &Tenant, name: &str) -> anyhow::Result<Value> {
     until("a consumer that is settled", RUNS_WITHIN, || async {
         let record = show(tenant, name).await?;
         let state = record["state"].as_str().context("no state")?;
@@ -71,7 +72,7 @@ fn id(tenant: &Tenant, name: &str) -> String {
     part_id(&format!("{}-{name}", tenant.id), name)
 }
 
-async fn handled(tenant: &Tenant, name: &str, event: &str) -> anyhow::Result<()> {
+pub async fn handled(tenant: &Tenant, name: &str, event: &str) -> anyhow::Result<()> {
     let (oracle, since) = (Oracle::new(tenant.clone()), now());
     send(tenant, "/s", event, "t", "1").await?;
     stored(tenant, "/s", event).await?;
@@ -117,7 +118,26 @@ fn an_update_and_a_roll_back_under_load_lose_and_double_nothing() -> anyhow::Res
     })
 }
 
-async fn gone(tenant: &Tenant, name: &str) -> anyhow::Result<()> {
+#[test]
+fn a_consumer_that_was_deleted_leaves_nothing_to_its_namesake() -> anyhow::Result<()> {
+    shared(|platform| async move {
+        let tenant = platform.tenant("again").await?;
+        let js = async_nats::jetstream::new(platform.nats().await?);
+        for event in ["first", "second"] {
+            upload(&tenant, "recorder?deliver=all", RECORDER).await?;
+            runs(&tenant, "recorder", 1).await?;
+            handled(&tenant, "recorder", event).await?;
+            gone(&tenant, "recorder").await?;
+            for stream in ["ER_EVENTS", "ER_RETRY"] {
+                let places: Vec<String> = js.get_stream(stream).await?.consumer_names().try_collect().await?;
+                ensure!(!places.iter().any(|place| place.contains(&tenant.id)), "{stream}: {places:?}");
+            }
+        }
+        Ok(())
+    })
+}
+
+pub async fn gone(tenant: &Tenant, name: &str) -> anyhow::Result<()> {
     let path = format!("/api/v1/consumers/{name}");
     let answer = tenant.client.call(Method::DELETE, &path, None).await?;
     ensure!(answer.status.is_success(), "{} {}", answer.status, answer.body);
@@ -208,6 +228,27 @@ fn what_a_killed_provider_was_at_its_successor_finishes() -> anyhow::Result<()> 
         upload(&tenant, "recorder?deliver=all", RECORDER).await?;
         platform.kill9(Part::Control).await?;
         runs(&tenant, "recorder", 1).await?;
+        handled(&tenant, "recorder", "after").await?;
+        gone(&tenant, "recorder").await
+    })
+}
+
+#[test]
+fn what_is_up_after_its_deadline_runs_all_the_same() -> anyhow::Result<()> {
+    let options = Options { sets: vec!["control.deploy_within_s=5".into()], ..Options::default() };
+    on_its_own(&options, |platform| async move {
+        let tenant = platform.tenant("late").await?;
+        let paused = platform.pause(Part::TenantHost).await?;
+        upload(&tenant, "recorder?deliver=all", RECORDER).await?;
+        let record = settled(&tenant, "recorder").await?;
+        ensure!(record["state"] == "failed" && record["deployed"].is_null(), "{record}");
+        paused.resume();
+        until("the consumer to run", RUNS_WITHIN, || async {
+            let record = show(&tenant, "recorder").await?;
+            ensure!(record["state"] == "running" && record["deployed"] == 1, "{record}");
+            Ok(Some(()))
+        })
+        .await?;
         handled(&tenant, "recorder", "after").await?;
         gone(&tenant, "recorder").await
     })

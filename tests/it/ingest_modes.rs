@@ -323,7 +323,7 @@ fn the_javascript_sdk_is_understood_in_every_mode() -> anyhow::Result<()> {
     })
 }
 
-fn on_path(program: &str) -> anyhow::Result<std::path::PathBuf> {
+pub fn on_path(program: &str) -> anyhow::Result<std::path::PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .map(|dir| dir.join(program))

@@ -6,21 +6,29 @@
 
 mod scene;
 mod support;
+mod watched;
 
 mod apps;
 mod backpressure;
 mod billing;
 mod console;
 mod consumers;
+mod contract;
 mod delivery_faults;
 mod gate;
+mod gateway;
+mod gateway_rules;
 mod github;
+mod grafana;
+mod grpc;
 mod hostile;
 mod ingest_modes;
 mod isolation;
 mod kills;
 mod languages;
 mod malformed;
+mod metrics;
+mod oci;
 mod policy;
 mod quota;
 mod redelivery;

@@ -51,8 +51,8 @@ async fn handled(oracle: &Oracle, consumer: &str, id: &str) -> anyhow::Result<()
 
 /// How often a batch waited since no policy decided.
 async fn waits(platform: &Platform) -> anyhow::Result<f64> {
-    let text = reqwest::get(&platform.metrics_urls[1]).await?.text().await?;
-    let line = text.lines().find(|line| line.starts_with("eventrunner_policy_waits_total"));
+    let text = reqwest::get(platform.metrics("jetstream")?).await?.text().await?;
+    let line = text.lines().find(|line| line.starts_with("eventrunner_delivery_policy_waits_total"));
     Ok(line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default())
 }
 

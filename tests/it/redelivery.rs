@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use anyhow::{ensure, Context as _};
 use er_deploy::client::Answer;
-use er_testkit::{until, Component, Consumer, Oracle, Tenant};
+use er_testkit::{until, Component, Consumer, Oracle, Part, Tenant};
 use futures::StreamExt as _;
 use reqwest::Method;
 use serde_json::{json, Value};
 
-use crate::support::{now, now_us, refused, send, shared, stored};
+use crate::support::{alone, now, now_us, refused, send, shared, stored};
 
 const WITHIN: Duration = Duration::from_secs(60);
+/// Of a replay that is interrupted.
+const EVENTS: u64 = 100;
 const LONG_AGO: &str = "2020-01-01T00:00:00Z";
 
 async fn post(tenant: &Tenant, path: &str, body: &Value) -> anyhow::Result<Answer> {
@@ -133,6 +135,52 @@ fn a_window_is_replayed_to_one_consumer_once_more_and_no_other_event() -> anyhow
         ensure!(events == 30 && again.iter().all(|report| report["failed"] == 0), "{again:?}");
         let report = oracle.consumer(&consumer.id).await?;
         ensure!(report.is_clean(), "{report}");
+        ensure!(tenant.dead_letters().await?.is_empty());
+        platform.retire(&consumer).await
+    })
+}
+
+#[test]
+fn a_replay_goes_on_where_a_provider_that_was_killed_left_it() -> anyhow::Result<()> {
+    alone(|platform| async move {
+        let tenant = platform.tenant("interrupted").await?;
+        let consumer = platform.consumer(&tenant, Component::Recorder, &[]).await?;
+        let oracle = Oracle::new(tenant.clone());
+        let from = now();
+        let ids: Vec<String> = (0..EVENTS).map(|n| n.to_string()).collect();
+        for id in &ids {
+            send(&tenant, "/s", id, "t", "1").await?;
+        }
+        for id in &ids {
+            handled(&oracle, &consumer, id).await?;
+        }
+        let nats = platform.nats().await?;
+        let mut reports = nats.subscribe(format!("er.report.delivery.{}", tenant.id)).await?;
+        nats.flush().await?;
+        let window = json!({ "consumer": consumer.id, "from": from, "types": ["t"], "events_per_s": 20 });
+        let begun = post(&tenant, "/api/v1/replays", &window).await?;
+        ensure!(begun.status == 202, "{} {}", begun.status, begun.body);
+        let path = format!("/api/v1/replays/{}", begun.json()["id"].as_str().context("no id")?);
+        let record = || async { anyhow::Ok(tenant.client.get(&path).await?.json()) };
+        let midway = until("a replay that is under way", WITHIN, || async {
+            let record = record().await?;
+            Ok((record["sent"].as_u64() > Some(0)).then_some(record))
+        })
+        .await?;
+        ensure!(midway["state"] == "running" && midway["sent"].as_u64() < Some(EVENTS), "{midway}");
+        platform.kill9(Part::Jetstream).await?;
+        let done = until("the replay to be over", WITHIN, || async {
+            let record = record().await?;
+            Ok((record["done"] == true).then_some(record))
+        })
+        .await?;
+        ensure!(done["state"] == "done" && done["sent"] == EVENTS, "{done}");
+        let mut events = 0;
+        while events < EVENTS {
+            let report = tokio::time::timeout(WITHIN, reports.next()).await.context("too few deliveries")?;
+            let report: Value = serde_json::from_slice(&report.context("no more reports")?.payload)?;
+            events += report["events"].as_u64().unwrap_or_default();
+        }
         ensure!(tenant.dead_letters().await?.is_empty());
         platform.retire(&consumer).await
     })

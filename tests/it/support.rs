@@ -10,7 +10,7 @@ use er_deploy::client::{Answer, Client};
 use er_testkit::cassandra::Cassandra;
 use er_testkit::clickhouse::Server;
 use er_testkit::load::receipts;
-use er_testkit::{until, Options, Platform, Stores, Tenant};
+use er_testkit::{until, Gateway, Idp, Options, Platform, Stores, Tenant};
 use serde_json::value::RawValue;
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -110,6 +110,23 @@ where
         let options = Options { stores: Some(stores), ..Options::default() };
         let platform = Arc::new(Platform::start(&options).await?);
         judged(&platform, None, test(Arc::clone(&platform), cassandra, clickhouse)).await
+    })
+}
+
+/// A platform that lets in only who comes through its gateway, and an identity provider whose users do. No other test runs.
+pub fn behind_gateway<F, Fut>(test: F) -> anyhow::Result<()>
+where
+    F: FnOnce(Arc<Platform>, Gateway, Idp) -> Fut,
+    Fut: Future<Output = anyhow::Result<()>>,
+{
+    let stage = stage()?;
+    stage.runtime.block_on(async {
+        let _turn = stage.turns.write().await;
+        let (idp, mut gateway) = (Idp::start().await?, Gateway::reserve().await?);
+        let options = Options { gateway: gateway.settings(), ..Options::default() };
+        let platform = Arc::new(Platform::start(&options).await?);
+        gateway.start(&platform, &idp).await?;
+        judged(&platform, None, test(Arc::clone(&platform), gateway, idp)).await
     })
 }
 

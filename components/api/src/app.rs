@@ -2,20 +2,31 @@
 
 use er_event::keys::Action;
 use er_event::{Kind, Problem};
+use er_tenant::auth::Way;
 use er_tenant::Principal;
 
 use crate::auth::{self, authenticate, Permission};
 use crate::backend::Backend;
-use crate::http::{Answer, Request, Response};
+use crate::http::{Answer, Headers, Request, Response};
 use crate::query::Query;
 use crate::router::Route;
 use crate::tail::Tail;
 use crate::{
-    billing, console, consumers, dead_letters, events, health, keys, permission, policies, replays, rules, story, tenants, trial,
+    billing, console, consumers, cors, dead_letters, events, health, idempotency, keys, members, permission, policies,
+    replays, rules, story, tenants, trial,
 };
 
+/// Described by what `openapi/` makes of the routes and types: see there.
+const DOCUMENT: &str = include_str!("../openapi.json");
+
 pub fn handle(backend: &dyn Backend, request: &Request<'_>) -> Answer {
-    let Some(route) = Route::find(request.path) else {
+    let route = Route::find(request.path);
+    let headers = cors::headers(backend, request, route.as_ref());
+    found(backend, request, route).headers(headers)
+}
+
+fn found(backend: &dyn Backend, request: &Request<'_>, route: Option<Route>) -> Answer {
+    let Some(route) = route else {
         let detail = format!("there is nothing at {}", request.path);
         return Response::from(Problem::new(Kind::NotFound, detail).mend("GET / lists what there is.")).into();
     };
@@ -35,9 +46,11 @@ fn answer(backend: &dyn Backend, request: &Request<'_>, route: &Route) -> Result
         Route::Index => return console::index(request).map(Answer::Whole),
         Route::Console(path) => return console::file(path, request).map(Answer::Whole),
         Route::Health => return Ok(health::check(backend).into()),
+        Route::Whoami => return members::whoami(backend, request).map(Into::into),
+        Route::OpenApi => return Ok(Response::json(DOCUMENT).into()),
         _ => {}
     }
-    let caller = authenticate(backend, request).inspect_err(|problem| {
+    let caller = authenticate(backend, request, Way::Gateway).inspect_err(|problem| {
         // As who looks where it may not look is.
         if problem.status == 401 {
             let who = auth::presented_by(request);
@@ -46,7 +59,8 @@ fn answer(backend: &dyn Backend, request: &Request<'_>, route: &Route) -> Result
     })?;
     let done = let_in(backend, request, route, &caller).and_then(|()| match route {
         Route::Tail => stream(backend, request, &caller),
-        _ => respond(backend, request, route, &caller).map(Answer::Whole),
+        _ => idempotency::once(backend, request, route, &caller, |request| respond(backend, request, route, &caller))
+            .map(Answer::Whole),
     });
     // Who looks where it may not look is remembered.
     if let Err(Problem { status: 403, detail, .. }) = &done {
@@ -66,10 +80,11 @@ fn let_in(backend: &dyn Backend, request: &Request<'_>, route: &Route, caller: &
     permission::ask(backend, caller, action, route, request)
 }
 
-fn action(route: &Route, method: &str) -> Action {
+pub fn action(route: &Route, method: &str) -> Action {
     match route {
         Route::Tenants | Route::Tenant(_) => Action::Tenants,
         Route::Keys(_) | Route::Key(..) => Action::Keys,
+        Route::Members(_) | Route::Member(..) => Action::Members,
         Route::InvoiceIssue(..) | Route::InvoiceVoid(..) => Action::Tenants,
         Route::Subscription(_) | Route::Plan(_) if method == "PUT" => Action::Tenants,
         Route::Policies | Route::PolicyVersions | Route::PolicyData | Route::PolicyBundle => Action::Tenants,
@@ -91,20 +106,20 @@ fn respond(
 ) -> Result<Response, Problem> {
     // The router lets only allowed methods through; HEAD is GET without the body.
     match (route, request.method) {
-        (Route::Events, _) => events::many(backend, caller, request.query),
+        (Route::Events, _) => events::many(backend, caller, request),
         (Route::Event { source, id }, _) => events::one(backend, caller, source, id, request.query),
         (Route::Story { source, id }, _) => story::tell(backend, &own(request, caller)?, source, id),
-        (Route::Rules, _) => rules::list(backend, &own(request, caller)?),
+        (Route::Rules, _) => rules::list(backend, &own(request, caller)?, request),
         (Route::Rule(name), "PUT") => rules::put(backend, &own(request, caller)?, name, caller, request),
-        (Route::Rule(name), "DELETE") => rules::delete(backend, &own(request, caller)?, name, caller),
+        (Route::Rule(name), "DELETE") => rules::delete(backend, &own(request, caller)?, name, caller, request),
         (Route::Rule(name), _) => {
             let query = Query::parse(request.query, &["tenant", "version"])?;
-            rules::show(backend, &caller.tenant(&query)?, name, query.number("version")?)
+            rules::show(backend, &caller.tenant(&query)?, name, query.number("version")?, request)
         }
         (Route::RulesVersions, _) => rules::versions(backend, &own(request, caller)?),
         (Route::RulesRollback, _) => rules::roll_back(backend, &own(request, caller)?, caller, request),
         (Route::RulesTest, _) => trial::run(backend, &own(request, caller)?, request),
-        (Route::DeadLetters, _) => dead_letters::list(backend, caller, request.query),
+        (Route::DeadLetters, _) => dead_letters::list(backend, caller, request),
         (Route::DeadLetter(seq), _) => dead_letters::show(backend, &own(request, caller)?, seq),
         (Route::Redrive, _) => dead_letters::redrive(backend, &own(request, caller)?, caller, request),
         (Route::Discard, _) => dead_letters::discard(backend, &own(request, caller)?, caller, request),
@@ -129,7 +144,7 @@ fn respond(
         (Route::PolicyBundle, _) => policies::put_bundle(backend, caller, request),
         (Route::PolicyActivate, _) => policies::activate(backend, caller, request),
         (Route::Tenants, "POST") => tenants::create(backend, caller, request),
-        (Route::Tenants, _) => tenants::list(backend, request.query),
+        (Route::Tenants, _) => tenants::list(backend, request),
         (Route::Usage(tenant), _) => billing::usage(backend, inside(caller, tenant)?, request),
         (Route::Invoices(tenant), _) => billing::invoices(backend, inside(caller, tenant)?),
         (Route::Invoice(tenant, id), _) => billing::invoice(backend, inside(caller, tenant)?, id.as_deref(), request),
@@ -143,13 +158,17 @@ fn respond(
         (Route::Plan(name), _) => billing::plan(backend, name),
         (Route::Tenant(id), "PATCH") => tenants::change(backend, id, request),
         (Route::Tenant(id), "DELETE") => tenants::delete(backend, id),
-        (Route::Tenant(id), _) => tenants::show(backend, id),
+        (Route::Tenant(id), _) => tenants::show(backend, id, request),
         (Route::Keys(named), "POST") => {
             keys::create(backend, &keys_tenant(request, named.as_deref(), caller)?, caller, request)
         }
         (Route::Keys(named), _) => keys::list(backend, &keys_tenant(request, named.as_deref(), caller)?),
         (Route::Key(named, id), _) => keys::delete(backend, &keys_tenant(request, named.as_deref(), caller)?, id),
-        (Route::Index | Route::Console(_) | Route::Health | Route::Tail, _) => {
+        (Route::Members(tenant), _) => members::list(backend, inside(caller, tenant)?),
+        (Route::Member(tenant, user), "PUT") => members::put(backend, inside(caller, tenant)?, user, caller, request),
+        (Route::Member(tenant, user), "DELETE") => members::delete(backend, inside(caller, tenant)?, user),
+        (Route::Member(tenant, user), _) => members::show(backend, inside(caller, tenant)?, user),
+        (Route::Index | Route::Console(_) | Route::Health | Route::OpenApi | Route::Whoami | Route::Tail, _) => {
             Err(Problem::new(Kind::NotFound, "there is nothing here"))
         }
     }
@@ -177,6 +196,6 @@ fn stream(backend: &dyn Backend, request: &Request<'_>, caller: &Principal) -> R
     let tail = Tail::open(backend, caller, request)?;
     Ok(match request.method {
         "HEAD" => Response::new(200, "text/event-stream", "").into(),
-        _ => Answer::Stream(tail),
+        _ => Answer::Stream(tail, Headers::new()),
     })
 }

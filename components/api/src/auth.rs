@@ -2,47 +2,53 @@
 
 use er_event::keys::{valid_tenant, Action};
 use er_event::{Kind, Problem};
-use er_tenant::{check, Denied, Lookup, Principal, KEYS_BUCKET, OPERATOR, TENANTS_BUCKET};
+use er_tenant::auth::{self, Refusal, Way};
+use er_tenant::token::is_token;
+use er_tenant::{Lookup, Principal, OPERATOR};
 
-use crate::backend::{Backend, Item};
-use crate::fault::OrProblem;
+use crate::backend::{Backend, Fault};
+use crate::fault;
 use crate::http::Request;
 use crate::query::{invalid, Query};
 
-/// The caller's key, checked against the records of this moment.
-pub fn authenticate(backend: &dyn Backend, request: &Request<'_>) -> Result<Principal, Problem> {
+const RETRY_AFTER_MS: u32 = 1_000;
+
+/// The caller's key or token, checked against the records of this moment.
+pub fn authenticate(backend: &dyn Backend, request: &Request<'_>, way: Way) -> Result<Principal, Problem> {
     let presented = presented(request).ok_or_else(|| {
         Problem::new(Kind::Unauthorized, "the request has no API key")
             .mend("Send it as `Authorization: Bearer er_…` or `X-API-Key: er_…`.")
     })?;
-    let lookup = Lookup::parse(presented).map_err(unauthorized)?;
-    let key = backend.kv_get(KEYS_BUCKET, &lookup.key_path()).or_problem()?;
-    let tenant = match key.is_some() && lookup.needs_tenant() {
-        true => backend.kv_get(TENANTS_BUCKET, &lookup.tenant).or_problem()?,
-        false => None,
+    let get = |bucket: &str, key: &str| backend.kv_get(bucket, key).map(|item| item.map(|item| item.value));
+    auth::authenticate(presented, way, backend.now_us(), get).map_err(refused)
+}
+
+fn refused(refusal: Refusal<Fault>) -> Problem {
+    let mend = match &refusal {
+        Refusal::Fault(fault) => return fault::problem(fault.clone()),
+        Refusal::Away(_) => {
+            return Problem::new(Kind::Unavailable, refusal.to_string()).retry_after_ms(RETRY_AFTER_MS);
+        }
+        Refusal::Key(_) => "Use a key that is neither revoked nor expired, of a tenant that is not suspended.",
+        Refusal::Around => "Send the same request to the gateway.",
+        Refusal::Token(_) | Refusal::NoGateway | Refusal::NoMember => {
+            "Tokens are the gateway's to make: send yours to it. Whoever runs the tenant says who is a member."
+        }
     };
-    check(&lookup, value(&key), value(&tenant), backend.now_us()).map_err(unauthorized)
-}
-
-fn value(item: &Option<Item>) -> Option<&str> {
-    item.as_ref().map(|item| item.value.as_str())
-}
-
-fn unauthorized(denied: Denied) -> Problem {
-    Problem::new(Kind::Unauthorized, denied.to_string())
-        .mend("Use a key that is neither revoked nor expired, of a tenant that is not suspended.")
+    Problem::new(Kind::Unauthorized, refusal.to_string()).mend(mend)
 }
 
 /// Who calls, as far as the key tells that is no good: never the key itself. What can't be one of our keys is not repeated.
 pub fn presented_by(request: &Request<'_>) -> String {
     match presented(request).map(Lookup::parse) {
         None => "without a key".into(),
+        Some(Err(_)) if presented(request).is_some_and(is_token) => "with a token".into(),
         Some(Err(_)) => "with what is no key".into(),
         Some(Ok(lookup)) => format!("by key {} of {}", er_tenant::key_id(&lookup.hash), lookup.tenant),
     }
 }
 
-fn presented<'a>(request: &'a Request<'_>) -> Option<&'a str> {
+pub fn presented<'a>(request: &'a Request<'_>) -> Option<&'a str> {
     let bearer = request.header("authorization").and_then(|value| {
         let (scheme, key) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
@@ -64,7 +70,7 @@ impl Permission for Principal {
         if self.may(action) {
             return Ok(());
         }
-        Err(Problem::new(Kind::Forbidden, format!("a key with the role {} may not do this", self.role.as_str())))
+        Err(Problem::new(Kind::Forbidden, format!("the role {} may not do this", self.role.as_str())))
     }
 
     fn tenant(&self, query: &Query) -> Result<String, Problem> {
@@ -79,7 +85,7 @@ impl Permission for Principal {
     fn inside(&self, tenant: &str) -> Result<(), Problem> {
         if !self.may(Action::Tenants) && tenant != self.tenant {
             // The same whether that tenant exists or not.
-            return Err(Problem::new(Kind::Forbidden, format!("this key belongs to the tenant {}", self.tenant)));
+            return Err(Problem::new(Kind::Forbidden, format!("you belong to the tenant {}", self.tenant)));
         }
         if !valid_tenant(tenant) {
             return Err(Problem::new(Kind::NotFound, format!("{tenant} can't be the name of a tenant")));

@@ -34,7 +34,7 @@ pub trait Backend {
     fn policy_versions(&self) -> Result<String, Fault>;
     fn publish_policy_bundle(&self, bundle: &str) -> Result<String, Fault>;
     fn publish_policy_data(&self, data: &str) -> Result<String, Fault>;
-    fn activate_policy(&self, bundle: &str, data: Option<&str>, by: &str) -> Result<String, Fault>;
+    fn activate_policy(&self, bundle: &str, data: Option<&str>, by: &str, over: Option<u64>) -> Result<String, Fault>;
 
     fn consumers(&self, tenant: &str) -> Result<String, Fault>;
     fn consumer(&self, tenant: &str, name: &str) -> Result<String, Fault>;
@@ -64,6 +64,8 @@ pub trait Backend {
     fn plan(&self, name: &str) -> Result<String, Fault>;
     fn save_plan(&self, name: &str, plan: &str) -> Result<String, Fault>;
 
+    /// A setting of the component in the manifest; none where it is not set or empty.
+    fn setting(&self, name: &str) -> Option<String>;
     /// A line for whoever runs the platform.
     fn log(&self, line: &str);
     /// Microseconds since 1970 (UTC).

@@ -1,9 +1,9 @@
 //! Usage, invoices and plans: asked of the billing component, shown as the client wants them.
 
-use er_event::{Kind, Problem};
+use er_event::Problem;
 use serde_json::value::RawValue;
 
-use crate::backend::{Backend, Document, Fault, FaultCode, Format, UsageAsked};
+use crate::backend::{Backend, Document, Format, UsageAsked};
 use crate::fault::OrProblem;
 use crate::http::{Request, Response, JSON};
 use crate::query::{invalid, Query};
@@ -101,13 +101,13 @@ pub fn void(backend: &dyn Backend, tenant: &str, id: &str) -> Result<Response, P
 /// `PUT /tenants/{tenant}/plan`
 pub fn subscribe(backend: &dyn Backend, tenant: &str, request: &Request<'_>) -> Result<Response, Problem> {
     let body = json(request)?;
-    Ok(Response::json(of_body(backend.subscribe(tenant, &body))?))
+    Ok(Response::json(backend.subscribe(tenant, &body).of_body()?))
 }
 
 /// `PUT /plans/{name}`
 pub fn save_plan(backend: &dyn Backend, name: &str, request: &Request<'_>) -> Result<Response, Problem> {
     let body = json(request)?;
-    Ok(Response::json(of_body(backend.save_plan(name, &body))?))
+    Ok(Response::json(backend.save_plan(name, &body).of_body()?))
 }
 
 /// The body, known to be JSON: what is none is named with its place.
@@ -115,12 +115,4 @@ fn json(request: &Request<'_>) -> Result<String, Problem> {
     let text = request.json_text()?;
     crate::http::parse::<&RawValue>(&text)?;
     Ok(text)
-}
-
-/// What is invalid here is the body, where it is the query elsewhere.
-fn of_body(result: Result<String, Fault>) -> Result<String, Problem> {
-    match result {
-        Err(Fault { code: FaultCode::Invalid, detail, .. }) => Err(Problem::new(Kind::Unprocessable, detail)),
-        other => other.or_problem(),
-    }
 }

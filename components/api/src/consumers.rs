@@ -25,15 +25,22 @@ const ENV: &str = "env.";
 const SETTINGS: [&str; 9] =
     ["tenant", "name", "types", "routes", "batch_events_max", "attempts_max", "backoff_ms", "timeout_ms", "deliver"];
 
+/// The body of `:rollback`.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "ConsumerRollback"))]
 #[serde(deny_unknown_fields)]
-struct Rollback {
+pub struct Rollback {
+    /// The version that is to run again, as a new one.
     version: u32,
 }
 
+/// The body of `:pause` and `:resume`.
 #[derive(Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "ConsumerHoldReason"))]
 #[serde(deny_unknown_fields)]
-struct Why {
+pub struct Why {
+    /// For whoever looks at the consumer later.
+    #[cfg_attr(test, schemars(length(max = REASON_CHARS_MAX)))]
     #[serde(default)]
     reason: String,
 }
@@ -78,7 +85,7 @@ pub fn put(
     };
     audit(backend, caller, &format!("puts the consumer {name} of {tenant}"));
     let spec = Value::Object(spec).to_string();
-    let record = backend.put_consumer(&tenant, name, upload.as_deref(), &spec, &caller.by()).or_problem()?;
+    let record = backend.put_consumer(&tenant, name, upload.as_deref(), &spec, &caller.by()).of_body()?;
     Ok(Response::new(202, JSON, record).header("location", format!("/api/v1/consumers/{name}")))
 }
 
@@ -106,7 +113,7 @@ pub fn roll_back(
 ) -> Result<Response, Problem> {
     let Rollback { version } = request.json()?;
     audit(backend, caller, &format!("rolls the consumer {name} of {tenant} back to {version}"));
-    backend.roll_back_consumer(tenant, known(name)?, version, &caller.by()).or_problem().map(Response::json)
+    backend.roll_back_consumer(tenant, known(name)?, version, &caller.by()).of_body().map(Response::json)
 }
 
 /// `POST /consumers/{name}:pause` and `:resume`; also of consumers that were deployed by hand, by their component's id.
@@ -195,13 +202,13 @@ fn upload(backend: &dyn Backend, tenant: &str, request: &Request<'_>) -> Result<
     if length > COMPONENT_BYTES_MAX {
         return Err(too_large());
     }
-    let upload = backend.begin_upload(tenant, length as u64).or_problem()?;
+    let upload = backend.begin_upload(tenant, length as u64).of_body()?;
     let mut offset = 0;
     request.pieces(PIECE_BYTES_MAX, &mut |piece| {
         if offset + piece.len() > length {
             return Err(too_large());
         }
-        backend.upload_piece(tenant, &upload, offset as u64, piece).or_problem()?;
+        backend.upload_piece(tenant, &upload, offset as u64, piece).of_body()?;
         offset += piece.len();
         Ok(())
     })?;

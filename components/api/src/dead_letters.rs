@@ -4,31 +4,46 @@ use er_event::{Kind, Problem};
 use er_tenant::Principal;
 use serde::Deserialize;
 use serde_json::json;
+use serde_json::value::RawValue;
 
 use crate::auth::Permission;
 use crate::backend::{Backend, Letters};
 use crate::fault::OrProblem;
 use crate::http::{Request, Response};
+use crate::page;
 use crate::permission;
-use crate::query::Query;
-use crate::tenants::read;
+use crate::query::{invalid, Query};
+use crate::tenants::{read, write};
 
 /// Of one request.
 const LETTERS_MAX: u32 = 1_000;
 
 /// Which dead letters: by their places, or all that match.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "DeadLettersWanted"))]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+pub struct Wanted {
     #[serde(default)]
     seqs: Vec<u64>,
+    /// Those that this consumer did not handle.
     consumer: Option<String>,
+    /// Those that were given up there.
     stage: Option<String>,
+    /// Those whose reason contains this.
     reason: Option<String>,
+    /// The oldest, at most so many.
     limit: Option<u32>,
     /// Said where none of the others is, so that nobody means all by mistake.
     #[serde(default)]
     all: bool,
+}
+
+/// A page as the stream gives it.
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(borrow)]
+    items: &'a RawValue,
+    next: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -38,11 +53,19 @@ struct Selected {
 }
 
 /// `GET /dead-letters`
-pub fn list(backend: &dyn Backend, caller: &Principal, query: &str) -> Result<Response, Problem> {
-    let query = Query::parse(query, &["tenant", "after", "limit"])?;
+pub fn list(backend: &dyn Backend, caller: &Principal, request: &Request<'_>) -> Result<Response, Problem> {
+    let query = Query::parse(request.query, &["tenant", "cursor", "after", "limit"])?;
     let tenant = caller.tenant(&query)?;
-    let after = query.number("after")?.unwrap_or(0);
-    backend.dead_letters(&tenant, after, query.limit()?).or_problem().map(Response::json)
+    let after = match query.cursor()?.map(str::parse) {
+        None => 0,
+        Some(Ok(place)) => place,
+        Some(Err(_)) => return Err(invalid("cursor", "is none of this list").mend("Give back what a page says.")),
+    };
+    let page = backend.dead_letters(&tenant, after, query.limit()?).or_problem()?;
+    let Page { items, next } = read(&page)?;
+    let cursor = next.map(|next| next.to_string());
+    let body = format!(r#"{{"items":{},"cursor":{},"next":{}}}"#, items.get(), write(&cursor)?, write(&next)?);
+    Ok(page::linked(request, cursor.as_deref(), Response::json(body)))
 }
 
 /// `GET /dead-letters/{seq}`
@@ -106,7 +129,7 @@ fn select(backend: &dyn Backend, tenant: &str, request: &Request<'_>) -> Result<
     }
     let letters =
         Letters { seqs: wanted.seqs, consumer: wanted.consumer, stage: wanted.stage, reason: wanted.reason, limit };
-    read(&backend.select_letters(tenant, &letters).or_problem()?)
+    read(&backend.select_letters(tenant, &letters).of_body()?)
 }
 
 /// Who did what, for whoever runs the platform.

@@ -6,7 +6,8 @@ use er_tenant::Principal;
 use crate::auth::Permission;
 use crate::backend::{Backend, Filter};
 use crate::fault::OrProblem;
-use crate::http::{Response, CLOUDEVENT};
+use crate::http::{Request, Response, CLOUDEVENT};
+use crate::page;
 use crate::query::{invalid, Query};
 use crate::tenants::write;
 
@@ -25,8 +26,8 @@ pub fn one(
 }
 
 /// `GET /events?…`
-pub fn many(backend: &dyn Backend, caller: &Principal, query: &str) -> Result<Response, Problem> {
-    let query = Query::parse(query, PARAMETERS)?;
+pub fn many(backend: &dyn Backend, caller: &Principal, request: &Request<'_>) -> Result<Response, Problem> {
+    let query = Query::parse(request.query, PARAMETERS)?;
     let tenant = caller.tenant(&query)?;
     if let Some(id) = query.get("id") {
         let source = query
@@ -41,7 +42,8 @@ pub fn many(backend: &dyn Backend, caller: &Principal, query: &str) -> Result<Re
         until: query.time("to")?,
     };
     let page = backend.events(&tenant, &filter, query.get("cursor"), query.limit()?).or_problem()?;
-    Ok(Response::json(format!(r#"{{"events":{},"cursor":{}}}"#, page.events, write(&page.cursor)?)))
+    let response = Response::json(format!(r#"{{"events":{},"cursor":{}}}"#, page.events, write(&page.cursor)?));
+    Ok(page::linked(request, page.cursor.as_deref(), response))
 }
 
 /// `a.b.c` or `a.b.*`.

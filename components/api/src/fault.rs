@@ -10,17 +10,27 @@ const RETRY_AFTER_MS: u32 = 1000;
 /// For `?` on calls through the backend.
 pub trait OrProblem<T> {
     fn or_problem(self) -> Result<T, Problem>;
+    /// As [`OrProblem::or_problem`], where what can be invalid is the body and not the query.
+    fn of_body(self) -> Result<T, Problem>;
 }
 
 impl<T> OrProblem<T> for Result<T, Fault> {
     fn or_problem(self) -> Result<T, Problem> {
         self.map_err(problem)
     }
+
+    fn of_body(self) -> Result<T, Problem> {
+        self.map_err(|fault| match fault.code {
+            FaultCode::Invalid => Problem::new(Kind::Unprocessable, fault.detail),
+            _ => problem(fault),
+        })
+    }
 }
 
-fn problem(fault: Fault) -> Problem {
+pub fn problem(fault: Fault) -> Problem {
     let kind = match fault.code {
-        // All that reaches the linked interfaces unchecked comes from the query: cursors, positions, filters.
+        // What reaches the linked interfaces unchecked comes from the query (cursors, positions, filters), or is told
+        // with `of_body`.
         FaultCode::Invalid => Kind::InvalidQuery,
         FaultCode::NotFound => Kind::NotFound,
         FaultCode::Denied => Kind::Forbidden,

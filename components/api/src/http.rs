@@ -41,6 +41,8 @@ pub struct Request<'a> {
     /// Names in lower case.
     pub headers: &'a [(String, String)],
     pub body: &'a dyn Body,
+    /// What chance gives, the same each time that the request is repeated under its idempotency key; none: drawn anew.
+    pub chance: Option<[u8; 32]>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -48,15 +50,17 @@ pub struct Response {
     pub status: u16,
     pub content_type: &'static str,
     /// Besides the content type and those that every answer has.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Headers,
     pub body: String,
 }
 
 pub enum Answer {
     Whole(Response),
-    /// Server-sent events.
-    Stream(Tail),
+    /// Server-sent events, and headers besides those that every answer has.
+    Stream(Tail, Headers),
 }
+
+pub type Headers = Vec<(&'static str, String)>;
 
 // === impl Request ===
 
@@ -170,9 +174,27 @@ impl From<Problem> for Response {
             response = response.header("www-authenticate", r#"Bearer realm="eventrunner""#);
         }
         if let Some(ms) = problem.retry_after_ms {
-            response = response.header("retry-after", ms.div_ceil(1000).max(1).to_string());
+            let seconds = ms.div_ceil(1000).max(1);
+            response = response.header("retry-after", seconds.to_string());
+            if problem.kind == Kind::RateLimited {
+                // draft-ietf-httpapi-ratelimit-headers: nothing is left, and when there is again.
+                response = response.header("ratelimit", format!(r#""tenant";r=0;t={seconds}"#));
+            }
         }
         response
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    #[must_use]
+    pub fn headers(mut self, more: Headers) -> Self {
+        match &mut self {
+            Answer::Whole(response) => response.headers.extend(more),
+            Answer::Stream(_, headers) => headers.extend(more),
+        }
+        self
     }
 }
 

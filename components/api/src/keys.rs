@@ -4,7 +4,6 @@ use er_event::keys::{format, hash};
 use er_event::{Kind, Problem};
 use er_tenant::{key_path, keys_of, KeyRecord, NewKey, Principal, KEYS_BUCKET, KEYS_MAX, KEY_ID_CHARS};
 use serde::Serialize;
-use serde_json::json;
 
 use crate::auth::has_record;
 use crate::backend::{Backend, Item};
@@ -17,31 +16,48 @@ const SCAN_ITEMS_MAX: u32 = 1000;
 
 /// The record of a new key and, this once, the key.
 #[derive(Serialize)]
-struct Created<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "KeyCreated"))]
+pub struct Created<'a> {
     #[serde(flatten)]
     record: &'a KeyRecord,
+    /// Shown here and never again.
     key: &'a str,
+}
+
+/// A tenant's keys, without what opens.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Keys {
+    keys: Vec<KeyRecord>,
 }
 
 pub fn list(backend: &dyn Backend, tenant: &str) -> Result<Response, Problem> {
     let keys = scan(backend, tenant)?;
     let keys = keys.iter().map(|item| read(&item.value)).collect::<Result<Vec<KeyRecord>, _>>()?;
-    Response::of(200, &json!({ "keys": keys }))
+    Response::of(200, &Keys { keys })
 }
 
 pub fn create(backend: &dyn Backend, tenant: &str, by: &Principal, request: &Request<'_>) -> Result<Response, Problem> {
     let wanted: NewKey = request.json()?;
-    let key = format(tenant, &backend.random());
+    let key = format(tenant, &request.chance.unwrap_or_else(|| backend.random()));
     let hash = hash(&key);
-    let record = wanted.into_record(tenant, &hash, by.by(), backend.now_us()).map_err(invalid)?;
-    if scan(backend, tenant)?.len() >= KEYS_MAX {
+    let mut record = wanted.into_record(tenant, &hash, by.by(), backend.now_us()).map_err(invalid)?;
+    let there = scan(backend, tenant)?;
+    if there.len() >= KEYS_MAX {
         return Err(Problem::new(
             Kind::Unprocessable,
             format!("{tenant} has {KEYS_MAX} keys, the most a tenant may have"),
         )
         .mend("Delete keys that are no longer used."));
     }
-    backend.kv_create(KEYS_BUCKET, &key_path(tenant, &hash), &write(&record)?).or_problem()?;
+    let path = key_path(tenant, &hash);
+    match there.iter().find(|item| item.key == path) {
+        // Made by the same request, which was cut off before it was answered.
+        Some(made) => record = read(&made.value)?,
+        None => {
+            backend.kv_create(KEYS_BUCKET, &path, &write(&record)?).or_problem()?;
+        }
+    }
     let location = format!("/api/v1/tenants/{tenant}/keys/{}", record.id);
     Ok(Response::of(201, &Created { record: &record, key: &key })?.header("location", location))
 }

@@ -2,114 +2,133 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use wasmcloud_component::wasi::config::store;
+
 use crate::backend::{
-    Backend, Decision, Document, EventPage, Fault, Filter, Format, Item, Letters, TailPage, UsageAsked, Window,
+    Backend, Decision, Document, EventPage, Fault, FaultCode, Filter, Format, Item, Letters, TailPage, UsageAsked,
+    Window,
 };
 use crate::bindings::eventrunner::platform::{
     accounts, consumers, event_store, kv, policies, policy, redelivery, tail,
 };
+use crate::bindings::wrpc::rpc::error::Error as Unreached;
+
+const RETRY_AFTER_MS: u32 = 1_000;
 
 pub struct Linked;
 
+/// Where nobody answered (no link, no provider, no reply in time), a fault like any other. Without room for it in the
+/// result, such a call would end this component, and the client would see a bare 500.
+fn reached<T>(answer: Result<Result<T, Fault>, Unreached>) -> Result<T, Fault> {
+    answer.unwrap_or_else(|cause| {
+        eprintln!("a part did not answer: {}", cause.to_debug_string());
+        Err(Fault {
+            code: FaultCode::Unavailable,
+            detail: "a part of the platform did not answer".into(),
+            retry_after_ms: Some(RETRY_AFTER_MS),
+        })
+    })
+}
+
 impl Backend for Linked {
     fn kv_get(&self, bucket: &str, key: &str) -> Result<Option<Item>, Fault> {
-        kv::get(bucket, key)
+        reached(kv::get(bucket, key))
     }
 
     fn kv_create(&self, bucket: &str, key: &str, value: &str) -> Result<u64, Fault> {
-        kv::create(bucket, key, value)
+        reached(kv::create(bucket, key, value))
     }
 
     fn kv_put(&self, bucket: &str, key: &str, value: &str, revision: Option<u64>) -> Result<u64, Fault> {
-        kv::put(bucket, key, value, revision)
+        reached(kv::put(bucket, key, value, revision))
     }
 
     fn kv_delete(&self, bucket: &str, key: &str) -> Result<(), Fault> {
-        kv::delete(bucket, key)
+        reached(kv::delete(bucket, key))
     }
 
     fn kv_scan(&self, bucket: &str, filter: &str, after: Option<&str>, limit: u32) -> Result<Vec<Item>, Fault> {
-        kv::scan(bucket, filter, after, limit)
+        reached(kv::scan(bucket, filter, after, limit))
     }
 
     fn event(&self, tenant: &str, source: &str, id: &str) -> Result<Option<String>, Fault> {
-        event_store::get(tenant, source, id)
+        reached(event_store::get(tenant, source, id))
     }
 
     fn events(&self, tenant: &str, filter: &Filter, cursor: Option<&str>, limit: u32) -> Result<EventPage, Fault> {
-        event_store::query(tenant, filter, cursor, limit)
+        reached(event_store::query(tenant, filter, cursor, limit))
     }
 
     fn tail(&self, tenant: &str, after: Option<u64>, types: &[String], wait_ms: u32) -> Result<TailPage, Fault> {
-        tail::read(tenant, after, types, wait_ms)
+        reached(tail::read(tenant, after, types, wait_ms))
     }
 
     fn dead_letters(&self, tenant: &str, after: u64, limit: u32) -> Result<String, Fault> {
-        tail::dead_letters(tenant, after, limit)
+        reached(tail::dead_letters(tenant, after, limit))
     }
 
     fn dead_letter(&self, tenant: &str, seq: u64) -> Result<Option<String>, Fault> {
-        redelivery::show(tenant, seq)
+        reached(redelivery::show(tenant, seq))
     }
 
     fn select_letters(&self, tenant: &str, letters: &Letters) -> Result<String, Fault> {
-        redelivery::select(tenant, letters)
+        reached(redelivery::select(tenant, letters))
     }
 
     fn redrive(&self, tenant: &str, seqs: &[u64]) -> Result<String, Fault> {
-        redelivery::redrive(tenant, seqs)
+        reached(redelivery::redrive(tenant, seqs))
     }
 
     fn discard(&self, tenant: &str, seqs: &[u64]) -> Result<String, Fault> {
-        redelivery::discard(tenant, seqs)
+        reached(redelivery::discard(tenant, seqs))
     }
 
     fn replay(&self, tenant: &str, window: &Window, by: &str) -> Result<String, Fault> {
-        redelivery::replay(tenant, window, by)
+        reached(redelivery::replay(tenant, window, by))
     }
 
     fn replays(&self, tenant: &str) -> Result<String, Fault> {
-        redelivery::replays(tenant)
+        reached(redelivery::replays(tenant))
     }
 
     fn decide(&self, question: &str) -> Result<Decision, Fault> {
-        policy::decide(question)
+        reached(policy::decide(question))
     }
 
     fn policy_state(&self) -> Result<String, Fault> {
-        policies::state()
+        reached(policies::state())
     }
 
     fn policy_versions(&self) -> Result<String, Fault> {
-        policies::versions()
+        reached(policies::versions())
     }
 
     fn publish_policy_bundle(&self, bundle: &str) -> Result<String, Fault> {
-        policies::publish_bundle(bundle)
+        reached(policies::publish_bundle(bundle))
     }
 
     fn publish_policy_data(&self, data: &str) -> Result<String, Fault> {
-        policies::publish_data(data)
+        reached(policies::publish_data(data))
     }
 
-    fn activate_policy(&self, bundle: &str, data: Option<&str>, by: &str) -> Result<String, Fault> {
-        policies::activate(bundle, data, by)
+    fn activate_policy(&self, bundle: &str, data: Option<&str>, by: &str, over: Option<u64>) -> Result<String, Fault> {
+        reached(policies::activate(bundle, data, by, over))
     }
 
     fn consumers(&self, tenant: &str) -> Result<String, Fault> {
-        consumers::all(tenant)
+        reached(consumers::all(tenant))
     }
 
     fn consumer(&self, tenant: &str, name: &str) -> Result<String, Fault> {
-        consumers::show(tenant, name)
+        reached(consumers::show(tenant, name))
     }
 
     fn begin_upload(&self, tenant: &str, bytes: u64) -> Result<String, Fault> {
-        consumers::begin(tenant, bytes)
+        reached(consumers::begin(tenant, bytes))
     }
 
     fn upload_piece(&self, tenant: &str, upload: &str, offset: u64, bytes: &[u8]) -> Result<(), Fault> {
-        consumers::piece(tenant, upload, offset, bytes)
+        reached(consumers::piece(tenant, upload, offset, bytes))
     }
 
     fn put_consumer(
@@ -120,64 +139,74 @@ impl Backend for Linked {
         spec: &str,
         by: &str,
     ) -> Result<String, Fault> {
-        consumers::put(tenant, name, upload, spec, by)
+        reached(consumers::put(tenant, name, upload, spec, by))
     }
 
     fn roll_back_consumer(&self, tenant: &str, name: &str, version: u32, by: &str) -> Result<String, Fault> {
-        consumers::roll_back(tenant, name, version, by)
+        reached(consumers::roll_back(tenant, name, version, by))
     }
 
     fn delete_consumer(&self, tenant: &str, name: &str, by: &str) -> Result<String, Fault> {
-        consumers::delete(tenant, name, by)
+        reached(consumers::delete(tenant, name, by))
     }
 
     fn consumer_logs(&self, tenant: &str, name: &str, limit: u32) -> Result<String, Fault> {
-        consumers::logs(tenant, name, limit)
+        reached(consumers::logs(tenant, name, limit))
     }
 
     fn usage(&self, tenant: &str, asked: &UsageAsked, format: Format) -> Result<Document, Fault> {
         let (since, until) = (asked.since.as_deref(), asked.until.as_deref());
-        accounts::usage(tenant, &asked.window, since, until, &asked.meters, format)
+        reached(accounts::usage(tenant, &asked.window, since, until, &asked.meters, format))
     }
 
     fn invoices(&self, tenant: &str) -> Result<String, Fault> {
-        accounts::invoices(tenant)
+        reached(accounts::invoices(tenant))
     }
 
     fn invoice(&self, tenant: &str, id: Option<&str>, format: Format) -> Result<Document, Fault> {
-        accounts::invoice(tenant, id, format)
+        reached(accounts::invoice(tenant, id, format))
     }
 
     fn verify(&self, tenant: &str, id: &str) -> Result<String, Fault> {
-        accounts::verify(tenant, id)
+        reached(accounts::verify(tenant, id))
     }
 
     fn issue(&self, tenant: &str, id: &str) -> Result<String, Fault> {
-        accounts::issue(tenant, id)
+        reached(accounts::issue(tenant, id))
     }
 
     fn void(&self, tenant: &str, id: &str) -> Result<String, Fault> {
-        accounts::void(tenant, id)
+        reached(accounts::void(tenant, id))
     }
 
     fn subscription(&self, tenant: &str) -> Result<String, Fault> {
-        accounts::subscription(tenant)
+        reached(accounts::subscription(tenant))
     }
 
     fn subscribe(&self, tenant: &str, change: &str) -> Result<String, Fault> {
-        accounts::subscribe(tenant, change)
+        reached(accounts::subscribe(tenant, change))
     }
 
     fn plans(&self) -> Result<String, Fault> {
-        accounts::plans()
+        reached(accounts::plans())
     }
 
     fn plan(&self, name: &str) -> Result<String, Fault> {
-        accounts::plan(name)
+        reached(accounts::plan(name))
     }
 
     fn save_plan(&self, name: &str, plan: &str) -> Result<String, Fault> {
-        accounts::save_plan(name, plan)
+        reached(accounts::save_plan(name, plan))
+    }
+
+    fn setting(&self, name: &str) -> Option<String> {
+        match store::get(name) {
+            Ok(value) => value.filter(|value| !value.is_empty()),
+            Err(cause) => {
+                self.log(&format!("the setting {name} can't be read, and is taken as not set: {cause:?}"));
+                None
+            }
+        }
     }
 
     fn log(&self, line: &str) {

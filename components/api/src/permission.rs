@@ -25,6 +25,8 @@ pub fn ask(
     request: &Request<'_>,
 ) -> Result<(), Problem> {
     let (action, tenant) = match named(route, request.query) {
+        // The policy knows tenants; the operators are none.
+        Some(tenant) if tenant == OPERATOR => (Action::Tenants, None),
         Some(tenant) => (action, Some(tenant)),
         // An operator who names nobody acts on nobody in particular.
         None if caller.tenant == OPERATOR => (Action::Tenants, None),
@@ -117,6 +119,7 @@ fn word(action: Action) -> &'static str {
         Action::Read => "read",
         Action::Write => "write",
         Action::Keys => "keys",
+        Action::Members => "members",
         Action::Tenants => "tenants",
     }
 }

@@ -66,6 +66,14 @@ impl Query {
         }
     }
 
+    /// Where a page begins: `cursor`, or `after`, which was its name in some lists.
+    pub fn cursor(&self) -> Result<Option<&str>, Problem> {
+        match (self.get("cursor"), self.get("after")) {
+            (Some(_), Some(_)) => Err(invalid("after", "says the same as cursor: give one of them")),
+            (cursor, after) => Ok(cursor.or(after)),
+        }
+    }
+
     /// An RFC 3339 time. A `+` of its offset that was left unencoded has arrived as a space.
     pub fn time(&self, name: &str) -> Result<Option<String>, Problem> {
         let Some(text) = self.get(name) else { return Ok(None) };

@@ -16,15 +16,24 @@ use crate::tenants::read;
 const EVENTS_PER_S: u32 = 5_000;
 const HOUR_US: i64 = 3_600_000_000;
 
+/// Which events go to which consumer again.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "ReplayWanted"))]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+pub struct Wanted {
     consumer: String,
+    /// When the first of them came in.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     from: String,
-    /// None: up to now.
+    /// Before when the last of them came in; none: now.
+    #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     to: Option<String>,
+    /// Only of these types, `*` ending a beginning; none: all that the consumer wants.
+    #[cfg_attr(test, schemars(length(max = 32)))]
     #[serde(default)]
     types: Vec<String>,
+    /// At most so many a second (5,000).
+    #[cfg_attr(test, schemars(range(min = 1, max = 100_000)))]
     events_per_s: Option<u32>,
 }
 
@@ -55,7 +64,7 @@ pub fn begin(
         types: wanted.types,
         events_per_s: wanted.events_per_s.unwrap_or(EVENTS_PER_S),
     };
-    let begun = backend.replay(tenant, &window, &caller.by()).or_problem()?;
+    let begun = backend.replay(tenant, &window, &caller.by()).of_body()?;
     let id = read::<Value>(&begun)?["id"].as_str().unwrap_or_default().to_owned();
     Ok(Response::new(202, crate::http::JSON, begun).header("location", format!("/api/v1/replays/{id}")))
 }

@@ -8,11 +8,18 @@ pub enum Route {
     /// A file of the page for browsers.
     Console(String),
     Health,
+    /// The document that describes all of these.
+    OpenApi,
     Tenants,
     Tenant(String),
     /// Of the named tenant; none is the caller's own.
     Keys(Option<String>),
     Key(Option<String>, String),
+    Members(String),
+    /// Of that tenant, that user.
+    Member(String, String),
+    /// Who calls.
+    Whoami,
     Events,
     Event {
         source: String,
@@ -64,11 +71,12 @@ pub const INDEX: &str = "\
 EventRunner HTTP API. Authenticate with `Authorization: Bearer er_…` or `X-API-Key: er_…`.
 
 GET    /healthz                            is it up? (no key needed)
+GET    /api/v1/openapi.json                all of this as an OpenAPI document (no key needed)
 GET    /api/v1/events                      ?type=&source=&from=&to=&cursor=&limit=  newest first
 GET    /api/v1/events/{source}/{id}        one event; both percent-encoded, or ?source=&id=
 GET    /api/v1/events/{source}/{id}/story  what became of it: rules, tags, end
-GET    /api/v1/tail                        ?types=a,b*&after=  server-sent events as they come
-GET    /api/v1/dead-letters                ?after=&limit=
+GET    /api/v1/tail                        ?types=a,b*&after=&for_s=  server-sent events as they come
+GET    /api/v1/dead-letters                ?cursor=&limit=
 GET    /api/v1/dead-letters/{seq}          one, with reason and attempts
 POST   /api/v1/dead-letters:redrive        {\"seqs\"} or {\"consumer\",\"stage\",\"reason\",\"limit\"} or {\"all\":true}  (admin)
 POST   /api/v1/dead-letters:discard        the same                          (admin)
@@ -99,7 +107,7 @@ GET    /api/v1/plans                       plans on offer; /plans/{name} is one
 GET    /api/v1/keys                        your tenant's API keys            (admin)
 POST   /api/v1/keys                        {\"role\",\"name\"?,\"expires\"?}       (admin)
 DELETE /api/v1/keys/{id}                                                     (admin)
-GET    /api/v1/tenants                     ?after=&limit=                        (operator)
+GET    /api/v1/tenants                     ?cursor=&limit=                       (operator)
 POST   /api/v1/tenants                     {\"id\",\"name\"?,\"quota\"?}           (operator)
 GET    /api/v1/tenants/{id}                                                  (operator)
 PATCH  /api/v1/tenants/{id}                {\"name\",\"suspended\",\"quota\"}      (operator)
@@ -111,9 +119,12 @@ PUT    /api/v1/tenants/{id}/plan           {\"plan\": name or plan,\"effective_f
 PUT    /api/v1/plans/{name}                docs/billing.md has what a plan says  (operator)
 POST   /api/v1/invoice/{tenant}/{id}/void  takes it back whole                   (operator)
 POST   /api/v1/invoice/{tenant}/{id}/issue makes the next of that month final    (operator)
+GET    /api/v1/tenants/{id}/members        who may come in, and as what      (tenant_admin)
+PUT    /api/v1/tenants/{id}/members/{user} {\"role\"}; also GET and DELETE     (tenant_admin)
+GET    /api/v1/whoami                      who you are
 GET    /api/v1/tenants/{id}/keys           as /api/v1/keys; also POST, and DELETE /{key-id}
 
-Operators name another tenant with ?tenant= .
+Operators name another tenant with ?tenant= . A POST with an Idempotency-Key is done once, however often it is sent.
 ";
 
 impl Route {
@@ -136,10 +147,16 @@ impl Route {
         }
         let mut rest = rest.into_iter();
         match (noun.as_str(), rest.next(), rest.next(), rest.next(), rest.next()) {
+            ("openapi.json", None, ..) => Some(Route::OpenApi),
             ("tenants", None, ..) => Some(Route::Tenants),
             ("tenants", Some(id), None, ..) => Some(Route::Tenant(id)),
             ("tenants", Some(id), Some(keys), None, _) if keys == "keys" => Some(Route::Keys(Some(id))),
             ("tenants", Some(id), Some(keys), Some(key), None) if keys == "keys" => Some(Route::Key(Some(id), key)),
+            ("tenants", Some(id), Some(members), None, _) if members == "members" => Some(Route::Members(id)),
+            ("tenants", Some(id), Some(members), Some(user), None) if members == "members" => {
+                Some(Route::Member(id, user))
+            }
+            ("whoami", None, ..) => Some(Route::Whoami),
             ("tenants", Some(id), Some(plan), None, _) if plan == "plan" => Some(Route::Subscription(id)),
             ("usage", Some(tenant), None, ..) => Some(Route::Usage(tenant)),
             ("invoices", Some(tenant), None, ..) => Some(Route::Invoices(tenant)),
@@ -198,7 +215,7 @@ impl Route {
             Route::Tenants | Route::Keys(_) | Route::Replays | Route::Consumers => "GET, HEAD, POST, OPTIONS",
             Route::Tenant(_) => "GET, HEAD, PATCH, DELETE, OPTIONS",
             Route::Key(..) => "DELETE, OPTIONS",
-            Route::Rule(_) | Route::Consumer(_) => "GET, HEAD, PUT, DELETE, OPTIONS",
+            Route::Rule(_) | Route::Consumer(_) | Route::Member(..) => "GET, HEAD, PUT, DELETE, OPTIONS",
             Route::RulesRollback | Route::RulesTest | Route::InvoiceIssue(..) | Route::InvoiceVoid(..) => {
                 "POST, OPTIONS"
             }
@@ -216,6 +233,7 @@ impl Route {
             Route::Tenant(id) | Route::Keys(Some(id)) | Route::Key(Some(id), _) | Route::Subscription(id) => Some(id),
             Route::Usage(id) | Route::Invoices(id) | Route::Invoice(id, _) | Route::InvoiceProof(id, _) => Some(id),
             Route::InvoiceIssue(id, _) | Route::InvoiceVoid(id, _) => Some(id),
+            Route::Members(id) | Route::Member(id, _) => Some(id),
             _ => None,
         }
     }
@@ -239,11 +257,15 @@ mod tests {
         for (path, route) in [
             ("/", Route::Index),
             ("/healthz", Route::Health),
+            ("/api/v1/openapi.json", Route::OpenApi),
             ("/console/js/main.js", Route::Console("js/main.js".into())),
             ("/api/v1/tenants", Route::Tenants),
             ("/api/v1/tenants/acme", Route::Tenant("acme".into())),
             ("/api/v1/tenants/acme/keys", Route::Keys(acme())),
             ("/api/v1/tenants/acme/keys/0123", Route::Key(acme(), "0123".into())),
+            ("/api/v1/tenants/acme/members", Route::Members("acme".into())),
+            ("/api/v1/tenants/acme/members/a%2Fb", Route::Member("acme".into(), "a/b".into())),
+            ("/api/v1/whoami", Route::Whoami),
             ("/api/v1/keys", Route::Keys(None)),
             ("/api/v1/keys/0123", Route::Key(None, "0123".into())),
             ("/api/v1/events", Route::Events),

@@ -8,11 +8,11 @@ use er_tenant::rules::{
     Version, RULES_BUCKET, TEXTS_MAX, VERSIONS_MAX,
 };
 use er_tenant::Principal;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
 use crate::auth::has_record;
 use crate::backend::{Backend, Fault, FaultCode};
+use crate::etag::{hold, tagged, Tag};
 use crate::fault::OrProblem;
 use crate::http::{Request, Response, JSON};
 use crate::tenants::{find, invalid, read, write};
@@ -27,9 +27,33 @@ const GRL: &str = "text/plain; charset=utf-8";
 
 /// The body of `rules:rollback`.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct Rollback {
+pub struct Rollback {
+    /// The version whose texts are to count again.
     version: u64,
+}
+
+/// Every version that is kept, newest first.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "RulesVersions"))]
+pub struct Versions {
+    /// The one that counts.
+    current: u64,
+    versions: Vec<Version>,
+}
+
+/// What saving a text did.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "RulesSaved"))]
+pub struct Put<'a> {
+    name: &'a str,
+    /// The new version of the whole set.
+    version: u64,
+    /// Rules of the whole set.
+    rules: usize,
+    /// Their names.
+    names: Vec<String>,
 }
 
 /// What a change did, for whoever made it.
@@ -42,12 +66,10 @@ struct Saved {
 // === reading ===
 
 /// `GET /rules`
-pub fn list(backend: &dyn Backend, tenant: &str) -> Result<Response, Problem> {
+pub fn list(backend: &dyn Backend, tenant: &str, request: &Request<'_>) -> Result<Response, Problem> {
     let (current, _) = current(backend, tenant)?;
-    match version(backend, tenant, current.version)? {
-        Some(version) => Response::of(200, &version),
-        None => Response::of(200, &Version::default()),
-    }
+    let version = version(backend, tenant, current.version)?.unwrap_or_default();
+    tagged(request, &Tag::numbered(version.version), Response::of(200, &version)?)
 }
 
 /// `GET /rules:versions`, newest first.
@@ -58,11 +80,17 @@ pub fn versions(backend: &dyn Backend, tenant: &str) -> Result<Response, Problem
     // What is above is a change that never came to count.
     versions.retain(|version| version.version <= current.version);
     versions.sort_by_key(|version| std::cmp::Reverse(version.version));
-    Response::of(200, &json!({ "current": current.version, "versions": versions }))
+    Response::of(200, &Versions { current: current.version, versions })
 }
 
 /// `GET /rules/{name}`: the text, as it was sent.
-pub fn show(backend: &dyn Backend, tenant: &str, name: &str, wanted: Option<u64>) -> Result<Response, Problem> {
+pub fn show(
+    backend: &dyn Backend,
+    tenant: &str,
+    name: &str,
+    wanted: Option<u64>,
+    request: &Request<'_>,
+) -> Result<Response, Problem> {
     let number = match wanted {
         Some(version) => version,
         None => current(backend, tenant)?.0.version,
@@ -73,7 +101,13 @@ pub fn show(backend: &dyn Backend, tenant: &str, name: &str, wanted: Option<u64>
         Language::Grl => GRL,
         Language::Json => JSON,
     };
-    Ok(Response::new(200, content_type, text.text).header("er-rules-version", number.to_string()))
+    let tag = tag(&text);
+    tagged(request, &tag, Response::new(200, content_type, text.text).header("er-rules-version", number.to_string()))
+}
+
+/// Of one text, whatever becomes of the others of the set.
+fn tag(text: &Text) -> Tag {
+    Tag::of(&[if text.language == Language::Grl { "grl" } else { "json" }, &text.text])
 }
 
 /// The texts of a version; of version 0, none.
@@ -116,24 +150,28 @@ pub fn put(
     valid_text_name(name).map_err(invalid)?;
     let text = body(request)?;
     let mut known = false;
-    let saved = change(backend, tenant, by, &format!("put {name}"), |texts| {
+    let saved = change(backend, tenant, by, &format!("put {name}"), |texts, _| {
+        hold(request, texts.get(name).map(tag).as_ref())?;
         known = texts.insert(name.to_owned(), text.clone()).is_some();
         Ok(())
     })?;
-    let answer = json!({
-        "name": name,
-        "version": saved.version.version,
-        "rules": saved.version.rules,
-        "names": saved.names,
-    });
-    Ok(Response::of(if known { 200 } else { 201 }, &answer)?.header("location", format!("/api/v1/rules/{name}")))
+    let answer = Put { name, version: saved.version.version, rules: saved.version.rules, names: saved.names };
+    let response = Response::of(if known { 200 } else { 201 }, &answer)?;
+    tagged(request, &tag(&text), response.header("location", format!("/api/v1/rules/{name}")))
 }
 
 /// `DELETE /rules/{name}`
-pub fn delete(backend: &dyn Backend, tenant: &str, name: &str, by: &Principal) -> Result<Response, Problem> {
-    let saved = change(backend, tenant, by, &format!("delete {name}"), |texts| match texts.remove(name) {
-        Some(_) => Ok(()),
-        None => Err(Problem::new(Kind::NotFound, format!("there is no rule text `{name}`"))),
+pub fn delete(
+    backend: &dyn Backend,
+    tenant: &str,
+    name: &str,
+    by: &Principal,
+    request: &Request<'_>,
+) -> Result<Response, Problem> {
+    let saved = change(backend, tenant, by, &format!("delete {name}"), |texts, _| {
+        let there = texts.remove(name);
+        hold(request, there.as_ref().map(tag).as_ref())?;
+        there.map(drop).ok_or_else(|| Problem::new(Kind::NotFound, format!("there is no rule text `{name}`")))
     })?;
     Response::of(200, &saved.version)
 }
@@ -147,11 +185,12 @@ pub fn roll_back(
 ) -> Result<Response, Problem> {
     let Rollback { version } = request.json()?;
     let old = texts(backend, tenant, version)?;
-    let saved = change(backend, tenant, by, &format!("roll back to {version}"), |texts| {
+    let saved = change(backend, tenant, by, &format!("roll back to {version}"), |texts, current| {
+        hold(request, Some(&Tag::numbered(current)))?;
         texts.clone_from(&old);
         Ok(())
     })?;
-    Response::of(200, &saved.version)
+    tagged(request, &Tag::numbered(saved.version.version), Response::of(200, &saved.version)?)
 }
 
 /// The language by the content type: JSON rules where it says JSON, else GRL.
@@ -161,18 +200,19 @@ fn body(request: &Request<'_>) -> Result<Text, Problem> {
     Ok(Text { language, text: request.text()? })
 }
 
-/// Makes a new version of the set with `edit` applied to its texts, and lets it count.
+/// Makes a new version of the set with `edit` applied to its texts, and lets it count. `edit` is given the number of the
+/// version that counts until then, too.
 fn change(
     backend: &dyn Backend,
     tenant: &str,
     by: &Principal,
     what: &str,
-    mut edit: impl FnMut(&mut Texts) -> Result<(), Problem>,
+    mut edit: impl FnMut(&mut Texts, u64) -> Result<(), Problem>,
 ) -> Result<Saved, Problem> {
     for _ in 0..ATTEMPTS_MAX {
         let (current, revision) = current(backend, tenant)?;
         let mut texts = texts(backend, tenant, current.version)?;
-        edit(&mut texts)?;
+        edit(&mut texts, current.version)?;
         if texts.len() > TEXTS_MAX {
             let detail = format!("{tenant} would have {} rule texts, and may have {TEXTS_MAX}", texts.len());
             return Err(Problem::new(Kind::Unprocessable, detail).mend("Put several rules into one text."));

@@ -3,7 +3,8 @@
 use er_event::event::EventRef;
 use er_event::{Kind, Problem};
 use er_rules::{CAUSE, CAUSE_SOURCE, DROPPED, ROUTE, RULES, TAGS};
-use serde_json::{json, Value};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::backend::Backend;
 use crate::fault::OrProblem;
@@ -15,6 +16,54 @@ const LETTERS_MAX: u32 = 1_000;
 /// The stage of dead letters that a policy made.
 const POLICY_STAGE: &str = "policy";
 
+/// What became of one event. Of one that is not stored only the end and its dead letters are known.
+#[derive(Serialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Story {
+    #[serde(flatten)]
+    event: Option<Stored>,
+    /// `stored`, `dropped` or `dead-letter`.
+    end: &'static str,
+    stored: bool,
+    /// What was given up about it, without the event.
+    #[cfg_attr(test, schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>"))]
+    dead_letters: Vec<Value>,
+}
+
+/// What the stored event tells.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "StoryStored"))]
+struct Stored {
+    id: String,
+    source: String,
+    #[serde(rename = "type")]
+    event_type: String,
+    time: Option<String>,
+    /// None: the tenant had none.
+    rules: Option<Ran>,
+    tags: Vec<String>,
+    routes: Vec<String>,
+    /// Why it went no further, where a rule or a policy said so.
+    dropped: Option<String>,
+    made_from: Option<Cause>,
+}
+
+/// The rules that it went through.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "StoryRules"))]
+struct Ran {
+    version: u64,
+    fired: Vec<String>,
+}
+
+/// The event that a rule or consumer made it from.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "StoryCause"))]
+struct Cause {
+    source: Option<String>,
+    id: String,
+}
+
 /// `GET /events/{source}/{id}/story`
 pub fn tell(backend: &dyn Backend, tenant: &str, source: &str, id: &str) -> Result<Response, Problem> {
     let letters = dead_letters(backend, tenant, source, id)?;
@@ -22,7 +71,7 @@ pub fn tell(backend: &dyn Backend, tenant: &str, source: &str, id: &str) -> Resu
         if letters.is_empty() {
             return Err(Problem::new(Kind::NotFound, format!("no event {id} of source {source}")));
         }
-        return Response::of(200, &json!({ "end": "dead-letter", "stored": false, "dead_letters": letters }));
+        return Response::of(200, &Story { end: "dead-letter", dead_letters: letters, ..Story::default() });
     };
     let view = EventRef::parse(&event).map_err(|cause| Problem::new(Kind::Internal, cause.to_string()))?;
     let text = |name: &str| view.extension(name).map(|value| value.into_owned());
@@ -40,23 +89,19 @@ pub fn tell(backend: &dyn Backend, tenant: &str, source: &str, id: &str) -> Resu
     };
     let ran = text(RULES).unwrap_or_default();
     let (version, fired) = ran.split_once(':').unwrap_or((&ran, ""));
-    let fired: Vec<&str> = fired.split(',').filter(|name| !name.is_empty()).collect();
-    let rules = version.parse::<u64>().ok().map(|version| json!({ "version": version, "fired": fired }));
-    let cause = text(CAUSE).map(|id| json!({ "source": text(CAUSE_SOURCE), "id": id }));
-    Response::of(
-        200,
-        &json!({
-            "id": view.id, "source": view.source, "type": view.event_type, "time": view.time,
-            "end": end,
-            "stored": true,
-            "rules": rules,
-            "tags": list(TAGS),
-            "routes": list(ROUTE),
-            "dropped": dropped,
-            "made_from": cause,
-            "dead_letters": letters,
-        }),
-    )
+    let fired = fired.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let stored = Stored {
+        id: view.id.to_string(),
+        source: view.source.to_string(),
+        event_type: view.event_type.to_string(),
+        time: view.time.as_deref().map(str::to_owned),
+        rules: version.parse().ok().map(|version| Ran { version, fired }),
+        tags: list(TAGS),
+        routes: list(ROUTE),
+        dropped,
+        made_from: text(CAUSE).map(|id| Cause { source: text(CAUSE_SOURCE), id }),
+    };
+    Response::of(200, &Story { event: Some(stored), end, stored: true, dead_letters: letters })
 }
 
 fn policy_words(letter: &Value) -> String {

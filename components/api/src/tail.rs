@@ -40,12 +40,14 @@ pub struct Tail {
     from: u64,
     /// Events of it that the client has seen.
     seen: usize,
+    /// How long it lasts at most.
+    for_ms: i64,
 }
 
 impl Tail {
     /// Reads once, without waiting: a refusal can still be told with a status, and the client gets a position at once.
     pub fn open(backend: &dyn Backend, caller: &Principal, request: &Request<'_>) -> Result<Self, Problem> {
-        let query = Query::parse(request.query, &["tenant", "types", "after"])?;
+        let query = Query::parse(request.query, &["tenant", "types", "after", "for_s"])?;
         let tenant = caller.tenant(&query)?;
         let types = types(&query)?;
         // A browser that reconnects repeats the URL, `after` included; its header knows better.
@@ -57,14 +59,19 @@ impl Tail {
             }
             None => (query.number("after")?, 0),
         };
+        let for_ms = match query.number("for_s")? {
+            None => STREAM_MS_MAX,
+            Some(seconds @ 0..=20) => seconds * 1000,
+            Some(_) => return Err(invalid("for_s", "must be 0 to 20")),
+        };
         let first = backend.tail(&tenant, after, &types, 0).or_problem()?;
         let from = after.unwrap_or(first.next);
-        Ok(Tail { tenant, types, first, from, seen })
+        Ok(Tail { tenant, types, first, from, seen, for_ms })
     }
 
     /// Streams until the time is over, the source fails, or nobody listens.
     pub fn run(self, backend: &dyn Backend, sink: &mut dyn Sink) -> Result<(), Gone> {
-        let end_us = backend.now_us() + STREAM_MS_MAX * 1000;
+        let end_us = backend.now_us() + self.for_ms * 1000;
         sink.send(&format!(": events of {}\nretry: 500\n\n", self.tenant))?;
         let (mut page, mut from, mut seen) = (self.first, self.from, self.seen);
         loop {

@@ -3,12 +3,14 @@
 use er_event::{Kind, Problem};
 use er_tenant::{keys_of, Invalid, NewTenant, Principal, TenantPatch, TenantRecord, KEYS_BUCKET, TENANTS_BUCKET};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::auth::has_record;
 use crate::backend::{Backend, Fault, FaultCode};
+use crate::etag::{hold, tagged, Tag};
 use crate::fault::OrProblem;
 use crate::http::{Request, Response};
+use crate::members;
+use crate::page;
 use crate::permission;
 use crate::query::Query;
 
@@ -17,14 +19,36 @@ const SCAN_ITEMS_MAX: u32 = 1000;
 /// A change is tried again this often when somebody else's comes between.
 const ATTEMPTS_MAX: u32 = 5;
 
-/// By id; `next` is what to give as `after` for those that follow, none after the last.
-pub fn list(backend: &dyn Backend, query: &str) -> Result<Response, Problem> {
-    let query = Query::parse(query, &["after", "limit"])?;
+/// A page of tenants, by id.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Tenants {
+    tenants: Vec<TenantRecord>,
+    /// What to give as `cursor` for those that follow; none after the last.
+    cursor: Option<String>,
+    /// The same, under its former name.
+    next: Option<String>,
+}
+
+/// What deleting a tenant did.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct TenantDeleted {
+    id: String,
+    suspended: bool,
+    keys_deleted: usize,
+    members_deleted: usize,
+    note: &'static str,
+}
+
+pub fn list(backend: &dyn Backend, request: &Request<'_>) -> Result<Response, Problem> {
+    let query = Query::parse(request.query, &["cursor", "after", "limit"])?;
     let limit = query.limit()?;
-    let items = backend.kv_scan(TENANTS_BUCKET, "*", query.get("after"), limit).or_problem()?;
+    let items = backend.kv_scan(TENANTS_BUCKET, "*", query.cursor()?, limit).or_problem()?;
     let tenants = items.iter().map(|item| read(&item.value)).collect::<Result<Vec<TenantRecord>, _>>()?;
-    let next = tenants.last().filter(|_| tenants.len() == limit as usize).map(|last| &last.id);
-    Response::of(200, &json!({ "tenants": tenants, "next": next }))
+    let cursor = tenants.last().filter(|_| tenants.len() == limit as usize).map(|last| last.id.clone());
+    let response = Response::of(200, &Tenants { tenants, cursor: cursor.clone(), next: cursor.clone() })?;
+    Ok(page::linked(request, cursor.as_deref(), response))
 }
 
 pub fn create(backend: &dyn Backend, caller: &Principal, request: &Request<'_>) -> Result<Response, Problem> {
@@ -34,26 +58,29 @@ pub fn create(backend: &dyn Backend, caller: &Principal, request: &Request<'_>) 
             Err(Problem::new(Kind::Conflict, format!("there is a tenant {} already", record.id)))
         }
         done => {
-            done.or_problem()?;
+            let revision = done.or_problem()?;
             permission::wait_known(backend, caller, &record.id);
-            Ok(Response::of(201, &record)?.header("location", format!("/api/v1/tenants/{}", record.id)))
+            let response = Response::of(201, &record)?.header("location", format!("/api/v1/tenants/{}", record.id));
+            tagged(request, &Tag::numbered(revision), response)
         }
     }
 }
 
-pub fn show(backend: &dyn Backend, id: &str) -> Result<Response, Problem> {
-    Response::of(200, &find(backend, id)?.0)
+pub fn show(backend: &dyn Backend, id: &str, request: &Request<'_>) -> Result<Response, Problem> {
+    let (record, revision) = find(backend, id)?;
+    tagged(request, &Tag::numbered(revision), Response::of(200, &record)?)
 }
 
 pub fn change(backend: &dyn Backend, id: &str, request: &Request<'_>) -> Result<Response, Problem> {
     let patch: TenantPatch = request.json()?;
-    Response::of(200, &apply(backend, id, &patch)?)
+    let (record, revision) = apply(backend, id, &patch, |now| hold(request, Some(now)))?;
+    tagged(request, &Tag::numbered(revision), Response::of(200, &record)?)
 }
 
 /// Shuts the tenant out for good, as far as keys go; what it stored stays and can be opened again with PATCH and new keys.
 pub fn delete(backend: &dyn Backend, id: &str) -> Result<Response, Problem> {
-    // First the door, then the keys: nobody gets in between, and a repeat finishes what a failure left.
-    let record = apply(backend, id, &TenantPatch::suspend())?;
+    // First the door, then the keys and members: nobody gets in between, and a repeat finishes what a failure left.
+    let (record, _) = apply(backend, id, &TenantPatch::suspend(), |_| Ok(()))?;
     let mut deleted = 0;
     loop {
         let keys = backend.kv_scan(KEYS_BUCKET, &keys_of(id), None, SCAN_ITEMS_MAX).or_problem()?;
@@ -65,14 +92,16 @@ pub fn delete(backend: &dyn Backend, id: &str) -> Result<Response, Problem> {
             deleted += 1;
         }
     }
+    let members_deleted = members::delete_all(backend, id)?;
     Response::of(
         200,
-        &json!({
-            "id": record.id,
-            "suspended": record.suspended,
-            "keys_deleted": deleted,
-            "note": "The tenant is suspended and its keys are deleted. Its events are kept; PATCH {\"suspended\":false} lets it in again with new keys.",
-        }),
+        &TenantDeleted {
+            id: record.id,
+            suspended: record.suspended,
+            keys_deleted: deleted,
+            members_deleted,
+            note: "The tenant is suspended, its keys and members are deleted. Its events are kept; PATCH {\"suspended\":false} lets it in again with new keys.",
+        },
     )
 }
 
@@ -86,13 +115,20 @@ pub fn find(backend: &dyn Backend, id: &str) -> Result<(TenantRecord, u64), Prob
     Ok((read(&item.value)?, item.revision))
 }
 
-fn apply(backend: &dyn Backend, id: &str, patch: &TenantPatch) -> Result<TenantRecord, Problem> {
+/// The record as it is after the patch, and its revision. `may` looks at the tag of what would be changed.
+fn apply(
+    backend: &dyn Backend,
+    id: &str,
+    patch: &TenantPatch,
+    may: impl Fn(&Tag) -> Result<(), Problem>,
+) -> Result<(TenantRecord, u64), Problem> {
     for _ in 0..ATTEMPTS_MAX {
         let (mut record, revision) = find(backend, id)?;
+        may(&Tag::numbered(revision))?;
         patch.apply(&mut record).map_err(invalid)?;
         match backend.kv_put(TENANTS_BUCKET, id, &write(&record)?, Some(revision)) {
             Err(Fault { code: FaultCode::Conflict, .. }) => {}
-            done => return done.or_problem().map(|_| record),
+            done => return done.or_problem().map(|revision| (record, revision)),
         }
     }
     Err(Problem::new(Kind::Conflict, format!("others keep changing the tenant {id}"))

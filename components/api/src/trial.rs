@@ -23,28 +23,54 @@ const NAME: &str = "rules";
 
 /// The body. Rules: those given, else those saved. Events: those given, else the tenant's last.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "RulesTrial"))]
 #[serde(deny_unknown_fields)]
-struct Trial<'a> {
+pub struct Trial<'a> {
     /// GRL.
     rules: Option<String>,
     /// JSON rules, as an array or object.
+    #[cfg_attr(test, schemars(with = "Option<serde_json::Value>"))]
     #[serde(borrow)]
     json_rules: Option<&'a RawValue>,
+    /// CloudEvents.
+    #[cfg_attr(test, schemars(with = "Option<Vec<serde_json::Map<String, serde_json::Value>>>"))]
     #[serde(borrow)]
     events: Option<&'a RawValue>,
+    /// So many of those that are stored, newest first.
+    #[cfg_attr(test, schemars(range(min = 1, max = LAST_MAX)))]
     last: Option<u32>,
+}
+
+/// What rules would do.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "RulesTried"))]
+pub struct Trials {
+    /// Of the saved rules; none where the body brought its own.
+    version: Option<u64>,
+    /// How many rules there are.
+    rules: usize,
+    #[cfg_attr(test, schemars(with = "Vec<Tried<'static>>"))]
+    events: Vec<Box<RawValue>>,
 }
 
 /// What became of one event.
 #[derive(Serialize)]
-struct Tried<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "EventTried"))]
+pub struct Tried<'a> {
+    /// `pass`, `drop` or `dead-letter`.
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// Rules, in the order they fired.
     fired: Vec<String>,
+    /// As the rules left it.
+    #[cfg_attr(test, schemars(with = "serde_json::Map<String, serde_json::Value>"))]
     event: &'a RawValue,
+    #[cfg_attr(test, schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>"))]
     emitted: Vec<Box<RawValue>>,
     logged: Vec<String>,
+    /// Rule by rule, why it fired or did not.
+    #[cfg_attr(test, schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>"))]
     explanation: Vec<Reason>,
     /// Microseconds that the run took, the explanation left out.
     took_us: u64,
@@ -63,15 +89,11 @@ pub fn run(backend: &dyn Backend, tenant: &str, request: &Request<'_>) -> Result
         check_ruled(event).map_err(|what| unprocessable(&format!("event {index}: {what}")))?;
         tried.push(one(&mut rules, event)?);
     }
-    Ok(Response::json(format!(
-        r#"{{"version":{},"rules":{},"events":[{}]}}"#,
-        if version == 0 { "null".to_owned() } else { version.to_string() },
-        compiled.names.len(),
-        tried.join(",")
-    )))
+    let version = Some(version).filter(|version| *version != 0);
+    Response::of(200, &Trials { version, rules: compiled.names.len(), events: tried })
 }
 
-fn one(rules: &mut Rules<'_>, event: &str) -> Result<String, Problem> {
+fn one(rules: &mut Rules<'_>, event: &str) -> Result<Box<RawValue>, Problem> {
     let started = Instant::now();
     let verdict = rules.run(event);
     let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -94,7 +116,7 @@ fn one(rules: &mut Rules<'_>, event: &str) -> Result<String, Problem> {
         explanation: rules.explain(event),
         took_us,
     };
-    serde_json::to_string(&tried).map_err(defect)
+    serde_json::value::to_raw_value(&tried).map_err(defect)
 }
 
 /// The rules to try, and their version if they are the saved ones (0: they are not).

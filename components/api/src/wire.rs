@@ -8,7 +8,7 @@ use wasi::http::types::{
 };
 use wasi::io::streams::{OutputStream, StreamError};
 
-use crate::http::{Answer, Body, BodyError, Request, Response, Take};
+use crate::http::{Answer, Body, BodyError, Headers, Request, Response, Take};
 use crate::linked::Linked;
 use crate::tail::{Gone, Sink, Tail};
 
@@ -48,7 +48,7 @@ impl Parts {
 
     pub fn request(&self) -> Request<'_> {
         let (path, query) = self.target.split_once('?').unwrap_or((&self.target, ""));
-        Request { method: &self.method, path, query, headers: &self.headers, body: &self.body }
+        Request { method: &self.method, path, query, headers: &self.headers, body: &self.body, chance: None }
     }
 
     pub fn is_head(&self) -> bool {
@@ -115,7 +115,7 @@ impl Body for Incoming {
 pub fn send(answer: Answer, head: bool, out: ResponseOutparam) -> Result<(), Gone> {
     match answer {
         Answer::Whole(response) => send_whole(&response, head, out),
-        Answer::Stream(tail) => send_stream(tail, out),
+        Answer::Stream(tail, headers) => send_stream(tail, &headers, out),
     }
 }
 
@@ -135,10 +135,11 @@ fn send_whole(response: &Response, head: bool, out: ResponseOutparam) -> Result<
     end(body, outgoing)
 }
 
-fn send_stream(tail: Tail, out: ResponseOutparam) -> Result<(), Gone> {
+fn send_stream(tail: Tail, headers: &Headers, out: ResponseOutparam) -> Result<(), Gone> {
     // Proxies that gather before they pass on (nginx) would hold events back.
-    let headers = [("content-type", "text/event-stream"), ("x-accel-buffering", "no")];
-    let (body, mut outgoing) = begin(200, &headers, out)?;
+    let mut all = vec![("content-type", "text/event-stream"), ("x-accel-buffering", "no")];
+    all.extend(headers.iter().map(|(name, value)| (*name, value.as_str())));
+    let (body, mut outgoing) = begin(200, &all, out)?;
     tail.run(&Linked, &mut outgoing)?;
     end(body, outgoing)
 }

@@ -9,7 +9,7 @@ use bindings::eventrunner::platform::raw_log::{self, Entry};
 use bindings::eventrunner::platform::types::{Fault, FaultCode};
 use bindings::exports::eventrunner::platform::admission::Guest;
 use er_event::admit;
-use er_tenant::{check, Denied, Lookup, KEYS_BUCKET, TENANTS_BUCKET};
+use er_tenant::auth::{self, Refusal, Way};
 
 #[allow(unsafe_code, reason = "calls across the component's border, written by wit-bindgen")]
 mod bindings {
@@ -17,6 +17,9 @@ mod bindings {
     use super::Ingest;
     export!(Ingest);
 }
+
+/// How soon to ask again about a token that can't be judged now.
+const RETRY_AFTER_MS: u32 = 1_000;
 
 struct Ingest;
 
@@ -32,14 +35,8 @@ impl Guest for Ingest {
         Ok(admission.answers_json())
     }
 
-    fn authenticate(api_key: String) -> Result<String, Fault> {
-        let lookup = Lookup::parse(&api_key)?;
-        let key = look_up(KEYS_BUCKET, &lookup.key_path())?;
-        let tenant = match key.is_some() && lookup.needs_tenant() {
-            true => look_up(TENANTS_BUCKET, &lookup.tenant)?,
-            false => None,
-        };
-        let principal = check(&lookup, key.as_deref(), tenant.as_deref(), now_us())?;
+    fn authenticate(credential: String) -> Result<String, Fault> {
+        let principal = auth::authenticate(&credential, Way::Gateway, now_us(), look_up)?;
         serde_json::to_string(&principal).map_err(|cause| fault(FaultCode::Internal, cause))
     }
 }
@@ -63,9 +60,15 @@ fn fault(code: FaultCode, cause: impl std::fmt::Display) -> Fault {
     Fault { code, detail: cause.to_string(), retry_after_ms: None }
 }
 
-impl From<Denied> for Fault {
-    fn from(denied: Denied) -> Self {
-        fault(FaultCode::Denied, denied)
+impl From<Refusal<Fault>> for Fault {
+    fn from(refusal: Refusal<Fault>) -> Self {
+        match refusal {
+            Refusal::Fault(fault) => fault,
+            Refusal::Away(_) => {
+                Fault { retry_after_ms: Some(RETRY_AFTER_MS), ..fault(FaultCode::Unavailable, refusal) }
+            }
+            denied => fault(FaultCode::Denied, denied),
+        }
     }
 }
 

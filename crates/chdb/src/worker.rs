@@ -6,12 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::connection::Connection;
 use crate::error::{Error, OpenError};
 use crate::library::Library;
 use crate::{Options, Query};
+
+/// How far the engine stands back where there is too little CPU for all: usage can wait for a moment, events should not.
+const NICENESS: i32 = 10;
 
 /// chDB keeps its state in globals: a second engine beside the first would share them.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -122,6 +125,10 @@ impl Drop for Turn {
 
 /// Whether the library is there is told before whose turn it is. (The connection goes before the turn does.)
 fn connect(options: &Options) -> Result<(Turn, Connection), OpenError> {
+    // In Linux of this thread alone, and of those that come of it: the engine's own.
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        warn!(%error, "chDB runs at the same priority as all else");
+    }
     let library = Library::open(&options.library)
         .map_err(|error| OpenError::Load { file: options.library.clone(), reason: error.to_string() })?;
     let turn = Turn::take()?;

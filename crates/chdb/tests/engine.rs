@@ -10,6 +10,13 @@ fn select(sql: &str) -> Query {
     Query { sql: sql.into(), format: "TabSeparated".into(), ..Query::default() }
 }
 
+/// Of each thread of this process how far it stands back (proc(5), the 19th field).
+fn niceness() -> Vec<i32> {
+    let stats = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path().join("stat"));
+    let nice = |stat: String| stat.rsplit_once(')')?.1.split_whitespace().nth(16)?.parse().ok();
+    stats.filter_map(|stat| nice(std::fs::read_to_string(stat).ok()?)).collect()
+}
+
 /// In one test, for the process has one engine.
 #[tokio::test]
 async fn a_process_has_one_engine_that_keeps_what_it_has_and_does_one_thing_at_a_time() {
@@ -21,6 +28,10 @@ async fn a_process_has_one_engine_that_keeps_what_it_has_and_does_one_thing_at_a
     let chdb = Chdb::open(options.clone()).await.unwrap();
     let second = Chdb::open(Options::new(library().unwrap(), other.path())).await;
     assert_eq!(second.err(), Some(OpenError::Taken));
+
+    // The engine stands back with all its threads, and nobody else does.
+    let nice = niceness();
+    assert!(nice.iter().filter(|nice| **nice == 10).count() > 2 && nice.contains(&0), "{nice:?}");
 
     let odd = "a`b\\c";
     chdb.run(select("CREATE DATABASE `a\\`b\\\\c`")).await.unwrap();

@@ -107,6 +107,14 @@ impl Apps {
         }
     }
 
+    /// Whether all of an application is there.
+    ///
+    /// # Errors
+    /// When there is no such application.
+    pub async fn is_up(&self, name: &str) -> anyhow::Result<bool> {
+        Ok(self.status(name).await?.info.status_type == StatusType::Deployed)
+    }
+
     /// # Errors
     /// When there is no such application.
     pub async fn status(&self, name: &str) -> anyhow::Result<Status> {

@@ -139,11 +139,12 @@ const PLAN_NAME: &str = "starter";
 const PLAN: &str = include_str!("../../../plans/starter.json");
 
 /// Brings the platform from just deployed to usable: an operator, a tenant with a key, the file that tells.
-/// Keys that are in the file already and still work are kept.
+/// Keys that are in the file already and still work are kept. With a gateway, whoever reads the file is sent there; operators
+/// need none.
 ///
 /// # Errors
 /// Whatever does not come up by the deadline, named.
-pub async fn bootstrap(mut env: Env, file: &Path, deadline: Duration) -> anyhow::Result<Env> {
+pub async fn bootstrap(mut env: Env, gateway: Option<&str>, file: &Path, deadline: Duration) -> anyhow::Result<Env> {
     let known = Env::read(file).ok();
     let reuse = |key: &str| {
         known.as_ref().map(|known| match key {
@@ -151,27 +152,33 @@ pub async fn bootstrap(mut env: Env, file: &Path, deadline: Duration) -> anyhow:
             _ => known.api_key.clone(),
         })
     };
-    let anonymous = Client::new(&env.api_url, &env.ingest_url, "")?;
-    anonymous.wait_healthy(deadline).await?;
+    let inside = Client::new(&env.api_url, &env.ingest_url, "")?;
+    inside.wait_healthy(deadline).await?;
+    if let Some(gateway) = gateway {
+        env.api_url = gateway.to_owned();
+        env.ingest_url = gateway.to_owned();
+    }
+    let outside = Client::new(&env.api_url, &env.ingest_url, "")?;
+    outside.wait_healthy(deadline).await?;
 
-    let works = |key: Option<String>, path: &'static str| {
-        let anonymous = anonymous.clone();
+    let works = |client: &Client, key: Option<String>, path: &'static str| {
+        let client = client.clone();
         async move {
             let key = key?;
-            let answer = anonymous.with_key(&key).get(path).await.ok()?;
+            let answer = client.with_key(&key).get(path).await.ok()?;
             answer.status.is_success().then_some(key)
         }
     };
-    env.admin_key = match works(reuse("admin"), "/api/v1/tenants").await {
+    env.admin_key = match works(&inside, reuse("admin"), "/api/v1/tenants").await {
         Some(key) => key,
         None => operator_key(&env.nats_url, deadline).await?,
     };
-    env.api_key = match works(reuse("api"), "/api/v1/keys").await {
+    env.api_key = match works(&outside, reuse("api"), "/api/v1/keys").await {
         Some(key) => key,
-        None => anonymous.with_key(&env.admin_key).make_tenant(&env.tenant, "admin").await?,
+        None => inside.with_key(&env.admin_key).make_tenant(&env.tenant, "admin").await?,
     };
     let plan = serde_json::from_str(PLAN).context("plans/starter.json")?;
-    anonymous.with_key(&env.admin_key).give_plan(&env.tenant, PLAN_NAME, &plan).await?;
+    inside.with_key(&env.admin_key).give_plan(&env.tenant, PLAN_NAME, &plan).await?;
     env.write(file)?;
     env.client()?.wait_ingesting(deadline).await?;
     Ok(env)
@@ -187,7 +194,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("er-env-{}.env", std::process::id()));
         let env = Env {
             ingest_url: "http://127.0.0.1:8080".into(),
-            grpc_addr: String::new(),
+            grpc_addr: "127.0.0.1:8081".into(),
             api_url: "http://127.0.0.1:8000".into(),
             metrics_url: "http://127.0.0.1:9464/metrics".into(),
             nats_url: "nats://127.0.0.1:4222".into(),

@@ -6,4 +6,5 @@ pub mod first;
 mod hosts;
 pub mod links;
 pub mod manifest;
+pub mod prometheus;
 pub mod samples;

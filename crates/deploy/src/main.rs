@@ -3,6 +3,7 @@
 mod bill;
 mod demo;
 mod neighbours;
+mod watched;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -64,8 +65,13 @@ enum Command {
         api: String,
         #[arg(long, default_value = "http://127.0.0.1:8080")]
         ingest: String,
+        #[arg(long, default_value = "127.0.0.1:8081")]
+        grpc: String,
         #[arg(long, default_value = "http://127.0.0.1:9464/metrics")]
         metrics: String,
+        /// Where clients go, if there is a gateway
+        #[arg(long)]
+        gateway: Option<String>,
     },
     /// Send real GitHub webhooks, and show where they went; then a second tenant's consumer, and what is refused to it
     Demo {
@@ -77,6 +83,9 @@ enum Command {
         /// The second tenant's consumer
         #[arg(long, default_value = "build/python-thanks.wasm")]
         consumer: PathBuf,
+        /// A Prometheus that scrapes the platform, to ask what it saw of all that
+        #[arg(long)]
+        prometheus: Option<String>,
     },
 }
 
@@ -116,11 +125,10 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
                 println!("{name:24} {version:24} {status:?}");
             }
         }
-        Command::Bootstrap { file, tenant, api, ingest, metrics } => {
+        Command::Bootstrap { file, tenant, api, ingest, grpc, metrics, gateway } => {
             let env = Env {
                 ingest_url: ingest,
-                // Served from the issue on that brings gRPC; empty says that it is not.
-                grpc_addr: String::new(),
+                grpc_addr: grpc,
                 api_url: api,
                 metrics_url: metrics,
                 nats_url: cli.nats,
@@ -128,13 +136,16 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
                 api_key: String::new(),
                 admin_key: String::new(),
             };
-            let env = bootstrap(env, &file, wait).await?;
+            let env = bootstrap(env, gateway.as_deref(), &file, wait).await?;
             println!("tenant `{}` is ready; addresses and keys are in {}", env.tenant, file.display());
         }
-        Command::Demo { file, modules, consumer } => {
+        Command::Demo { file, modules, consumer, prometheus } => {
             let env = Env::read(&file)?;
             demo::run(&env, &modules, wait).await?;
             neighbours::run(&env, &cli.lattice, &consumer, wait).await?;
+            if let Some(prometheus) = prometheus {
+                watched::run(&env.client()?, &prometheus, wait).await?;
+            }
             demo::print_next();
         }
     }

@@ -54,10 +54,14 @@ pub fn valid_tenant(name: &str) -> bool {
 
 /// What a key's holder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Runs the platform: everything, in every tenant.
     Operator,
+    /// Runs one tenant, and says who else does. A member's role: no key has it.
+    #[serde(rename = "tenant_admin")]
+    TenantAdmin,
     /// Runs one tenant.
     Admin,
     /// Sends events.
@@ -77,15 +81,20 @@ pub enum Action {
     Write,
     /// Make and revoke the tenant's keys.
     Keys,
+    /// Say who is a member of the tenant, and as what.
+    Members,
     /// Make and remove tenants, and act in any of them.
     Tenants,
 }
 
 impl Role {
+    pub const ALL: [Role; 5] = [Role::Operator, Role::TenantAdmin, Role::Admin, Role::Publisher, Role::Viewer];
+
     pub fn allows(self, action: Action) -> bool {
         match self {
             Role::Operator => true,
-            Role::Admin => action != Action::Tenants,
+            Role::TenantAdmin => action != Action::Tenants,
+            Role::Admin => !matches!(action, Action::Tenants | Action::Members),
             Role::Publisher => action == Action::Publish,
             Role::Viewer => action == Action::Read,
         }
@@ -94,6 +103,7 @@ impl Role {
     pub fn as_str(self) -> &'static str {
         match self {
             Role::Operator => "operator",
+            Role::TenantAdmin => "tenant_admin",
             Role::Admin => "admin",
             Role::Publisher => "publisher",
             Role::Viewer => "viewer",
@@ -101,7 +111,7 @@ impl Role {
     }
 
     pub fn parse(text: &str) -> Option<Role> {
-        [Role::Operator, Role::Admin, Role::Publisher, Role::Viewer].into_iter().find(|role| role.as_str() == text)
+        Role::ALL.into_iter().find(|role| role.as_str() == text)
     }
 }
 
@@ -150,14 +160,18 @@ mod tests {
 
     #[test]
     fn roles_do_what_they_say_and_no_more() {
-        use Action::{Keys, Publish, Read, Tenants, Write};
-        let all = [Publish, Read, Write, Keys, Tenants];
+        use Action::{Keys, Members, Publish, Read, Tenants, Write};
+        let all = [Publish, Read, Write, Keys, Members, Tenants];
         let of = |role: Role| all.into_iter().filter(|action| role.allows(*action)).collect::<Vec<_>>();
         assert_eq!(of(Role::Operator), all);
+        assert_eq!(of(Role::TenantAdmin), [Publish, Read, Write, Keys, Members]);
         assert_eq!(of(Role::Admin), [Publish, Read, Write, Keys]);
         assert_eq!(of(Role::Publisher), [Publish]);
         assert_eq!(of(Role::Viewer), [Read]);
-        assert_eq!(Role::parse("viewer"), Some(Role::Viewer));
+        for role in Role::ALL {
+            assert_eq!(Role::parse(role.as_str()), Some(role));
+            assert_eq!(serde_json::to_value(role).unwrap(), role.as_str());
+        }
         assert_eq!(Role::parse("root"), None);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::json::{Fault, What};
@@ -42,30 +41,33 @@ macro_rules! kinds {
 }
 
 kinds! {
-    InvalidJson,        "invalid-json",         "The body is not valid JSON",               400, false;
-    InvalidUtf8,        "invalid-utf8",         "The body is not valid UTF-8",              400, false;
-    InvalidEvent,       "invalid-event",        "Not a valid CloudEvent",                   400, false;
-    DuplicateKey,       "duplicate-key",        "An object names the same key twice",       400, false;
-    TooDeep,            "too-deep",             "The JSON is nested too deeply",            400, false;
-    HeaderInvalid,      "header-invalid",       "A header is not valid",                    400, false;
-    BadEncoding,        "bad-encoding",         "The body can't be decompressed",           400, false;
-    InvalidQuery,       "invalid-query",        "A query parameter is not valid",           400, false;
-    Unauthorized,       "unauthorized",         "Authentication is required",               401, false;
-    Forbidden,          "forbidden",            "This identity may not do that",            403, false;
-    NotFound,           "not-found",            "No such thing",                            404, false;
-    MethodNotAllowed,   "method-not-allowed",   "The method is not allowed here",           405, false;
-    NotAcceptable,      "not-acceptable",       "No acceptable representation",             406, false;
-    Conflict,           "conflict",             "Somebody else changed it first",           409, false;
-    TooLarge,           "too-large",            "The body is too large",                    413, false;
-    EventTooLarge,      "event-too-large",      "An event is too large",                    413, false;
-    TooManyEvents,      "too-many-events",      "Too many events in one request",           413, false;
-    UnknownContentType, "unknown-content-type", "The content type is not supported",        415, false;
-    Unprocessable,      "unprocessable",        "Understood, but it can't be done",         422, false;
-    RateLimited,        "rate-limited",         "The tenant's quota is used up for now",    429, true;
-    Internal,           "internal",             "A defect of the platform",                 500, true;
-    Overloaded,         "overloaded",           "Too much work at the moment",              503, true;
-    Unavailable,        "unavailable",          "A part the request needs is away",         503, true;
-    Timeout,            "timeout",              "It took too long to make the events safe", 504, true;
+    InvalidJson,        "invalid-json",           "The body is not valid JSON",               400, false;
+    InvalidUtf8,        "invalid-utf8",           "The body is not valid UTF-8",              400, false;
+    InvalidEvent,       "invalid-event",          "Not a valid CloudEvent",                   400, false;
+    DuplicateKey,       "duplicate-key",          "An object names the same key twice",       400, false;
+    TooDeep,            "too-deep",               "The JSON is nested too deeply",            400, false;
+    HeaderInvalid,      "header-invalid",         "A header is not valid",                    400, false;
+    BadEncoding,        "bad-encoding",           "The body can't be decompressed",           400, false;
+    InvalidQuery,       "invalid-query",          "A query parameter is not valid",           400, false;
+    Unauthorized,       "unauthorized",           "Authentication is required",               401, false;
+    Forbidden,          "forbidden",              "This identity may not do that",            403, false;
+    NotFound,           "not-found",              "No such thing",                            404, false;
+    MethodNotAllowed,   "method-not-allowed",     "The method is not allowed here",           405, false;
+    NotAcceptable,      "not-acceptable",         "No acceptable representation",             406, false;
+    Conflict,           "conflict",               "Somebody else changed it first",           409, false;
+    InProgress,         "in-progress",            "The same request is still being done",     409, true;
+    PreconditionFailed, "precondition-failed",    "It was changed since it was read",         412, false;
+    TooLarge,           "too-large",              "The body is too large",                    413, false;
+    EventTooLarge,      "event-too-large",        "An event is too large",                    413, false;
+    TooManyEvents,      "too-many-events",        "Too many events in one request",           413, false;
+    UnknownContentType, "unknown-content-type",   "The content type is not supported",        415, false;
+    Unprocessable,      "unprocessable",          "Understood, but it can't be done",         422, false;
+    KeyReused,          "idempotency-key-reused", "The same key came with another request",   422, false;
+    RateLimited,        "rate-limited",           "The tenant's quota is used up for now",    429, true;
+    Internal,           "internal",               "A defect of the platform",                 500, true;
+    Overloaded,         "overloaded",             "Too much work at the moment",              503, true;
+    Unavailable,        "unavailable",            "A part the request needs is away",         503, true;
+    Timeout,            "timeout",                "It took too long to make the events safe", 504, true;
 }
 
 impl Kind {
@@ -83,6 +85,7 @@ impl Kind {
 
 /// A place in the client's text, both counted from 1; a column is a character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct At {
     pub line: u32,
     pub column: u32,
@@ -90,6 +93,7 @@ pub struct At {
 
 /// One of several things wrong with a text that the client sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Mistake {
     /// Which text, where there is more than one.
     pub text: String,
@@ -115,6 +119,8 @@ pub struct Problem {
     pub mend: Option<String>,
     /// Which event of the request's batch, from 0; serialized as `event`.
     pub index: Option<usize>,
+    /// Which member of the event: an attribute, `data` or `data_base64`.
+    pub field: Option<String>,
     /// Where in the body.
     pub at: Option<At>,
     /// All that is wrong, where `detail` can only name the first.
@@ -130,6 +136,7 @@ impl Problem {
             detail: detail.into(),
             mend: None,
             index: None,
+            field: None,
             at: None,
             errors: Vec::new(),
             retry_after_ms: None,
@@ -145,6 +152,12 @@ impl Problem {
     #[must_use]
     pub fn event(mut self, index: usize) -> Self {
         self.index = Some(index);
+        self
+    }
+
+    #[must_use]
+    pub fn field(mut self, name: impl Into<String>) -> Self {
+        self.field = Some(name.into());
         self
     }
 
@@ -191,44 +204,64 @@ impl std::error::Error for Problem {}
 
 impl Serialize for Problem {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("type", &self.kind.urn())?;
-        map.serialize_entry("title", self.kind.title())?;
-        map.serialize_entry("status", &self.status)?;
-        map.serialize_entry("detail", &self.detail)?;
-        map.serialize_entry("retryable", &self.kind.retryable())?;
-        if let Some(mend) = &self.mend {
-            map.serialize_entry("mend", mend)?;
-        }
-        if let Some(index) = self.index {
-            map.serialize_entry("event", &index)?;
-        }
-        if let Some(at) = self.at {
-            map.serialize_entry("at", &at)?;
-        }
-        if !self.errors.is_empty() {
-            map.serialize_entry("errors", &self.errors)?;
-        }
-        if let Some(ms) = self.retry_after_ms {
-            map.serialize_entry("retry_after_ms", &ms)?;
-        }
-        map.end()
+        Wire::from(self).serialize(serializer)
     }
 }
 
-#[derive(Deserialize)]
+/// Problem details (RFC 9457): what went wrong, where, how to mend it, and whether it may be sent again.
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Wire {
+    /// Which kind of problem: `docs/errors/<its last part>.md` explains it.
     #[serde(rename = "type")]
     urn: String,
+    /// The kind, in words.
+    #[serde(default)]
+    title: String,
+    /// The answer's HTTP status.
     status: u16,
+    /// One sentence: what is wrong with this request.
     #[serde(default)]
     detail: String,
-    mend: Option<String>,
-    event: Option<usize>,
-    at: Option<At>,
+    /// Whether the same request may succeed later, unchanged.
     #[serde(default)]
+    retryable: bool,
+    /// One sentence: how to mend it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mend: Option<String>,
+    /// Which event of the request's batch, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    event: Option<usize>,
+    /// Which member of that event, as its format calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    /// Where in the body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    at: Option<At>,
+    /// All that is wrong, where `detail` can only name the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Mistake>,
+    /// Milliseconds to wait before sending it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u32>,
+}
+
+impl From<&Problem> for Wire {
+    fn from(problem: &Problem) -> Self {
+        Wire {
+            urn: problem.kind.urn(),
+            title: problem.kind.title().to_owned(),
+            status: problem.status,
+            detail: problem.detail.clone(),
+            retryable: problem.kind.retryable(),
+            mend: problem.mend.clone(),
+            event: problem.index,
+            field: problem.field.clone(),
+            at: problem.at,
+            errors: problem.errors.clone(),
+            retry_after_ms: problem.retry_after_ms,
+        }
+    }
 }
 
 impl From<Wire> for Problem {
@@ -241,6 +274,7 @@ impl From<Wire> for Problem {
             detail: wire.detail,
             mend: wire.mend,
             index: wire.event,
+            field: wire.field,
             at: wire.at,
             errors: wire.errors,
             retry_after_ms: wire.retry_after_ms,
@@ -251,6 +285,21 @@ impl From<Wire> for Problem {
 impl<'de> Deserialize<'de> for Problem {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Wire::deserialize(deserializer).map(Into::into)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Problem {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Problem".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let mut schema = Wire::json_schema(generator);
+        if let Some(urn) = schema.pointer_mut("/properties/type").and_then(serde_json::Value::as_object_mut) {
+            urn.insert("enum".into(), Kind::ALL.iter().map(|kind| kind.urn()).collect());
+        }
+        schema
     }
 }
 
@@ -286,11 +335,12 @@ mod tests {
         let problem = Problem::new(Kind::DuplicateKey, "line 3, column 14: duplicate key \"id\"")
             .mend("Give it once.")
             .event(7)
+            .field("id")
             .at(3, 14)
             .retry_after_ms(250);
         let text = problem.to_json();
         assert!(text.starts_with(r#"{"type":"urn:eventrunner:error:duplicate-key","title":"#), "{text}");
-        assert!(text.contains(r#""event":7,"at":{"line":3,"column":14}"#), "{text}");
+        assert!(text.contains(r#""event":7,"field":"id","at":{"line":3,"column":14}"#), "{text}");
         assert_eq!(Problem::from_json(&text), Some(problem));
     }
 
@@ -301,9 +351,10 @@ mod tests {
     }
 
     #[test]
-    fn only_kinds_of_the_platform_may_be_retried() {
+    fn only_kinds_that_mend_themselves_may_be_retried() {
         for kind in Kind::ALL {
-            assert_eq!(kind.retryable(), kind.status() >= 500 || kind.status() == 429, "{kind:?}");
+            let by_itself = kind.status() >= 500 || kind.status() == 429 || *kind == Kind::InProgress;
+            assert_eq!(kind.retryable(), by_itself, "{kind:?}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `er-gate`: stands in front of a lattice, and asks the policy about everything that changes it.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -95,6 +96,10 @@ struct RunArgs {
     /// Replicas of the policy's bucket and of the log of decisions, where they are not there yet
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
     replicas: u8,
+
+    /// Where metrics are served, such as 127.0.0.1:9471; nowhere by default
+    #[arg(long, env = "ER_GATE_METRICS_ADDR")]
+    metrics_addr: Option<SocketAddr>,
 }
 
 fn main() -> ExitCode {
@@ -135,6 +140,9 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     let mut interrupted = signal(SignalKind::interrupt()).context("can't watch for SIGINT")?;
     tracing::info!(?subjects, dir = ?args.dir, bundle = %args.bundle.display(), "starting");
 
+    if let Some(addr) = args.metrics_addr {
+        er_provider_kit::metrics::serve(addr, "gate").with_context(|| format!("serving metrics on {addr}"))?;
+    }
     let nats = async_nats::ConnectOptions::new()
         .name("er-gate")
         .retry_on_initial_connect()

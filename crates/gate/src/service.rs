@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use async_nats::{HeaderMap, Message};
 use bytes::Bytes;
 use futures::StreamExt as _;
+use metrics::counter;
 use tokio::sync::Semaphore;
 use tracing::{info, warn};
 use wadm_types::api::DeployModelRequest;
@@ -252,10 +253,11 @@ impl Inner {
         self.answer(message, None, answer(&text)).await
     }
 
-    /// Logs a refusal in the words that its sender reads.
+    /// Logs and counts a refusal, in the words that its sender reads.
     fn told(&self, subject: &str, verdict: &Verdict) -> String {
         let text = answer::text(verdict);
         info!(subject, "{text}");
+        counter!("eventrunner_gate_refusals_total").increment(1);
         text
     }
 

@@ -103,7 +103,8 @@ fn config(args: &HostArgs) -> anyhow::Result<HostConfig> {
     let key = keys::load_or_create(&args.key, KeyPairType::Server)?;
     let mut features = Features::new();
     if args.role == Role::Platform {
-        features = features.enable_builtin_http_server();
+        // A component that calls in vain is told so, where its interface has room for that, and not ended.
+        features = features.enable_builtin_http_server().enable_rpc_interface();
     }
     Ok(HostConfig {
         ctl_nats_url: args.nats_url.clone(),

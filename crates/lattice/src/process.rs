@@ -15,8 +15,10 @@ use crate::plan::scratch_root;
 
 /// Tells a child whose child it is.
 const SUPERVISOR_ENV: &str = "ER_LATTICE_SUPERVISOR";
-/// A log that grew past this is moved aside at the next start.
+/// A log that grew past this is moved aside.
 const LOG_MAX_BYTES: u64 = 16 * 1024 * 1024;
+/// Between two looks at it. A component that does nothing but log writes some 20 MiB meanwhile.
+const LOG_LOOK: Duration = Duration::from_secs(1);
 
 #[derive(clap::Args)]
 pub struct ExecChildArgs {
@@ -69,11 +71,32 @@ pub fn spawn(mut command: Command, log: &Path) -> anyhow::Result<tokio::process:
 }
 
 fn open_log(path: &Path) -> anyhow::Result<File> {
-    if std::fs::metadata(path).is_ok_and(|meta| meta.len() > LOG_MAX_BYTES) {
-        std::fs::rename(path, path.with_extension("log.1"))
-            .with_context(|| format!("can't move {} aside", path.display()))?;
-    }
+    trim_log(path, LOG_MAX_BYTES).with_context(|| format!("can't move {} aside", path.display()))?;
     File::options().append(true).create(true).open(path).with_context(|| format!("can't open {}", path.display()))
+}
+
+/// Keeps a log from filling the disk, for as long as this is polled.
+pub async fn keep_log_small(path: PathBuf) -> std::convert::Infallible {
+    loop {
+        tokio::time::sleep(LOG_LOOK).await;
+        let log = path.clone();
+        let trimmed = tokio::task::spawn_blocking(move || trim_log(&log, LOG_MAX_BYTES)).await;
+        if let Ok(Err(error)) = trimmed {
+            eprintln!("{} can't be moved aside: {error}", path.display());
+        }
+    }
+}
+
+/// Copies a log that is too large to `<log>.1` and empties it. It can't be renamed, since whoever writes has it open; they
+/// append, so that they go on at its new end. What is written between copy and cut is lost.
+fn trim_log(path: &Path, bytes_max: u64) -> std::io::Result<()> {
+    match std::fs::metadata(path) {
+        Ok(meta) if meta.len() > bytes_max => {}
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => return Ok(()),
+    }
+    std::fs::copy(path, path.with_extension("log.1"))?;
+    File::options().write(true).open(path)?.set_len(0)
 }
 
 pub fn terminate(pid: u32) {
@@ -190,6 +213,23 @@ mod tests {
         assert_eq!(to_pid(1), None);
         assert_eq!(to_pid(u32::MAX), None);
         assert_eq!(to_pid(2), Some(Pid::from_raw(2)));
+    }
+
+    #[test]
+    fn a_log_that_is_too_large_is_moved_aside_under_its_writer() {
+        use std::io::Write as _;
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("tenant.log");
+        trim_log(&log, 4).unwrap();
+        let mut writer = File::options().append(true).create(true).open(&log).unwrap();
+        writer.write_all(b"four").unwrap();
+        trim_log(&log, 4).unwrap();
+        assert_eq!(std::fs::read(&log).unwrap(), b"four");
+        writer.write_all(b" more").unwrap();
+        trim_log(&log, 4).unwrap();
+        writer.write_all(b"next").unwrap();
+        assert_eq!(std::fs::read(&log).unwrap(), b"next");
+        assert_eq!(std::fs::read(dir.path().join("tenant.log.1")).unwrap(), b"four more");
     }
 
     #[test]

@@ -92,6 +92,7 @@ async fn keep(part: Part, shared: Shared, mut stopping: watch::Receiver<bool>) {
                 });
                 let ended = tokio::select! {
                     status = child.wait() => Ended::Died(status),
+                    never = process::keep_log_small(shared.plan.log(name)) => match never {},
                     () = shared.renew_wadm.notified(), if part == Part::Wadm => Ended::Renewed,
                     () = asked(&mut stopping) => Ended::Stopped,
                 };

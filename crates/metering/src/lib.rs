@@ -55,6 +55,8 @@ mod record;
 pub mod render;
 mod report;
 mod rows;
+#[cfg(feature = "schema")]
+mod schema;
 mod share;
 mod subscription;
 mod time;

@@ -10,6 +10,7 @@ use crate::{Error, Result};
 
 /// One thing that is counted, always in the same whole unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Meter {
     /// Events that were let in, each (source, id) once: sent by clients, or emitted by consumers.

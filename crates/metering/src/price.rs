@@ -9,6 +9,7 @@ const NANO: i128 = 1_000_000_000;
 
 /// So much for so many: `0.40 per 1000000` is exact, though one unit costs no whole number of anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(into = "Written", try_from = "Written")]
 pub struct Price {
     nano: i64,
@@ -17,6 +18,7 @@ pub struct Price {
 
 /// A price in JSON: `{"amount":"0.4","per":1000000}`.
 #[derive(serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Written {
     amount: String,

@@ -7,6 +7,7 @@ use crate::{Error, Meter, Period, Result, Usage, Window};
 
 /// What a tenant used, by window and meter. Windows of nothing have no row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "UsageReport"))]
 pub struct Report {
     pub tenant: String,
     pub period: Period,
@@ -16,6 +17,7 @@ pub struct Report {
 
 /// One meter in one window.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "UsageRow"))]
 pub struct Row {
     pub window: Period,
     pub meter: Meter,

@@ -8,6 +8,7 @@ use crate::{Currency, Error, Period, Plan, Result, Time, Window};
 /// A tenant's plans, one after the other: each holds from its time until the next one's. Before the first, nothing is
 /// charged. All are in one currency, or a correction could not be added to a later invoice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "Vec<Change>", into = "Vec<Change>")]
 pub struct Subscription {
     changes: Vec<Change>,
@@ -15,6 +16,7 @@ pub struct Subscription {
 
 /// A plan, and from when it holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "SubscriptionChange"))]
 #[serde(deny_unknown_fields)]
 pub struct Change {
     /// A whole minute, because that is how fine usage is known.

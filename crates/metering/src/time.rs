@@ -19,6 +19,7 @@ pub struct Time(i64);
 
 /// How long a window is. Every moment is in exactly one window of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Window {
     Minute,
@@ -29,6 +30,7 @@ pub enum Window {
 
 /// From a moment to before another: [from, to). Never empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "Ends", into = "Ends")]
 pub struct Period {
     from: Time,
@@ -36,6 +38,7 @@ pub struct Period {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Ends {
     from: Time,

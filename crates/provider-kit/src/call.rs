@@ -39,6 +39,22 @@ pub enum CallError {
     Lattice(String),
 }
 
+// === impl CallError ===
+
+impl CallError {
+    /// One word for what happened, as metrics have it.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::NoResponders { .. } => "away",
+            Self::Timeout { .. } => "timeout",
+            Self::Trapped { .. } => "trap",
+            Self::TooLarge { .. } => "too-large",
+            Self::Lattice(_) => "lattice",
+        }
+    }
+}
+
 type Pending = Arc<Mutex<HashMap<u64, mpsc::UnboundedSender<Message>>>>;
 
 /// Calls components in the name of one provider. Cheap to clone; one per process is enough.

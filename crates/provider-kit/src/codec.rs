@@ -26,24 +26,6 @@ impl Encoder {
         self
     }
 
-    /// Appends a `list<u8>`.
-    #[must_use]
-    pub fn bytes(mut self, value: &[u8]) -> Self {
-        self.leb128(value.len() as u64);
-        self.0.put_slice(value);
-        self
-    }
-
-    /// Appends an `option<string>`.
-    #[must_use]
-    pub fn optional_string(mut self, value: Option<&str>) -> Self {
-        self.0.put_u8(value.is_some().into());
-        match value {
-            Some(value) => self.string(value),
-            None => self,
-        }
-    }
-
     /// Appends a `u64` (or any narrower unsigned integer).
     #[must_use]
     pub fn unsigned(mut self, value: u64) -> Self {
@@ -212,8 +194,6 @@ mod tests {
         assert_eq!(decoder.optional_u32(), Ok(None));
         assert_eq!(Decoder::new(&Encoder::default().unsigned(300).finish()).unsigned(), Ok(300));
         assert_eq!(Decoder::new(&[1, 1, b'a']).optional_string(), Ok(Some("a")));
-        let text = Encoder::default().optional_string(Some("a")).optional_string(None).bytes(b"b").finish();
-        assert_eq!(text.as_ref(), [1, 1, b'a', 0, 1, b'b']);
         assert_eq!(Decoder::new(&[0]).optional_string(), Ok(None));
         assert_eq!(Decoder::new(&[2, 1, b'a', 0]).strings(), Ok(vec!["a", ""]));
         assert_eq!(Decoder::new(&[0xff, 0xff, 0xff, 0x7f, 0]).strings(), Err(Malformed("a discriminant")));

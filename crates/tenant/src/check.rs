@@ -17,7 +17,7 @@ pub struct Lookup {
 pub struct Principal {
     pub tenant: String,
     pub role: Role,
-    /// The key's id.
+    /// The key's id; of a member, `user:` and their id.
     pub key: String,
     /// The key's name.
     pub name: String,
@@ -64,7 +64,7 @@ impl Principal {
 /// Decides on the records as they were found (none: there is none).
 pub fn check(lookup: &Lookup, key: Option<&str>, tenant: Option<&str>, now_us: i64) -> Result<Principal, Denied> {
     let key: KeyRecord = read(key)?;
-    if key.expired(now_us) || (key.role == Role::Operator) == lookup.needs_tenant() {
+    if key.expired(now_us) || key.role == Role::TenantAdmin || (key.role == Role::Operator) == lookup.needs_tenant() {
         return Err(Denied);
     }
     let quota = if lookup.needs_tenant() {

@@ -14,10 +14,16 @@ pub const PIECE_BYTES_MAX: usize = 512 << 10;
 /// What people write in a reason.
 pub const REASON_CHARS_MAX: usize = 500;
 
+/// Normalized events of all tenants, a subject each.
+pub const EVENTS_STREAM: &str = "ER_EVENTS";
+/// Events that a consumer did not handle, waiting for their next attempt.
+pub const RETRY_STREAM: &str = "ER_RETRY";
+
 const STATE: &str = ".state";
 
 /// Who holds a consumer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "HeldBy"))]
 #[serde(rename_all = "lowercase")]
 pub enum By {
     /// Its tenant.
@@ -43,6 +49,7 @@ impl By {
 
 /// Whether a consumer gets events; no record: it does. What is not delivered waits in the stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ConsumerHold"))]
 pub struct State {
     pub paused: bool,
     pub by: By,
@@ -78,6 +85,21 @@ pub fn seen_path(tenant: &str, consumer: &str) -> String {
 /// A tenant's consumer, as one word.
 pub fn owner(tenant: &str, consumer: &str) -> String {
     format!("{tenant}.{consumer}")
+}
+
+/// A consumer's place in the streams, as one word: JetStream takes no dots in it.
+pub fn durable(tenant: &str, consumer: &str) -> String {
+    format!("{tenant}={consumer}")
+}
+
+/// What JetStream calls the delivery of fresh events to a consumer, and that of what is tried again.
+pub fn delivery_names(durable: &str) -> [String; 2] {
+    [format!("consumer-{durable}"), format!("retry-{durable}")]
+}
+
+/// Where events wait for a consumer's next attempt.
+pub fn retry_subject(tenant: &str, consumer: &str) -> String {
+    format!("er.retry.{tenant}.{consumer}")
 }
 
 /// Whose state rests there.

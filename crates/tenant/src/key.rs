@@ -4,10 +4,13 @@ use er_event::event::{rfc3339_us, time_us};
 use er_event::keys::Role;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "schema")]
+use crate::NAME_CHARS_MAX;
 use crate::{key_id, valid_name, Invalid, OPERATOR};
 
 /// A key, as it rests in [`crate::KEYS_BUCKET`] under its hash and as the API shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KeyRecord {
     /// The first 12 digits of the hash.
     pub id: String,
@@ -21,17 +24,21 @@ pub struct KeyRecord {
     pub by: String,
     /// RFC 3339; none is never.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("format" = "date-time")))]
     pub expires: Option<String>,
 }
 
 /// The body that makes a key.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewKey {
     pub role: Role,
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(max = NAME_CHARS_MAX)))]
     pub name: String,
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("format" = "date-time")))]
     pub expires: Option<String>,
 }
 
@@ -50,6 +57,9 @@ impl NewKey {
     pub fn into_record(self, tenant: &str, hash: &str, by: String, now_us: i64) -> Result<KeyRecord, Invalid> {
         if (self.role == Role::Operator) != (tenant == OPERATOR) {
             return Err(Invalid(format!("role: keys of tenant {OPERATOR}, and no others, have the role operator")));
+        }
+        if self.role == Role::TenantAdmin {
+            return Err(Invalid("role: tenant_admin is a member's, and no key's".into()));
         }
         valid_name(&self.name)?;
         let record = KeyRecord {

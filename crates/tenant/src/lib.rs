@@ -1,12 +1,18 @@
-//! Who is who: tenants, API keys and what the holder of one may do. Pure records and decisions; the buckets they
-//! rest in are somebody else's.
+//! Who is who: tenants, their members, API keys, tokens of the gateway, and what each may do. Pure records and decisions;
+//! the buckets they rest in are somebody else's.
 
+use std::time::Duration;
+
+pub mod auth;
 pub mod billing;
 mod check;
 pub mod consumers;
+pub mod gateway;
 mod key;
+pub mod members;
 mod record;
 pub mod rules;
+pub mod token;
 
 pub use check::{check, Denied, Lookup, Principal};
 pub use key::{KeyRecord, NewKey};
@@ -16,6 +22,10 @@ pub use record::{NewTenant, Quota, TenantPatch, TenantRecord};
 pub const KEYS_BUCKET: &str = "ER_KEYS";
 /// Bucket of tenant records, under the tenant's id.
 pub const TENANTS_BUCKET: &str = "ER_TENANTS";
+/// Bucket of what was answered to requests that may be sent again, under `<tenant>.<hash>`.
+pub const IDEMPOTENCY_BUCKET: &str = "ER_IDEMPOTENCY";
+/// How long that is remembered.
+pub const IDEMPOTENCY_AGE: Duration = Duration::from_secs(86_400);
 /// The reserved tenant that operators belong to. It has no events, and needs no record.
 pub const OPERATOR: &str = "operator";
 

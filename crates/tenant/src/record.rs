@@ -4,6 +4,8 @@ use er_event::event::rfc3339_us;
 use er_event::keys::valid_tenant;
 use serde::{Deserialize, Deserializer, Serialize};
 
+#[cfg(feature = "schema")]
+use crate::NAME_CHARS_MAX;
 use crate::{valid_name, Invalid, OPERATOR};
 
 /// How long events may be kept: ten years.
@@ -11,18 +13,22 @@ const KEEP_H_MAX: u32 = 87_600;
 
 /// What a tenant may use. None is no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Quota {
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub events_per_s: Option<u32>,
     /// Events that may come at once on top of the rate.
     pub burst: Option<u32>,
     /// Hours that events are kept in the event store; none is the store's own setting.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = KEEP_H_MAX)))]
     pub keep_h: Option<u32>,
 }
 
 /// A tenant, as it rests in [`crate::TENANTS_BUCKET`] and as the API shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TenantRecord {
     pub id: String,
     #[serde(default)]
@@ -38,10 +44,13 @@ pub struct TenantRecord {
 
 /// The body that makes a tenant.
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewTenant {
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")))]
     pub id: String,
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(length(max = NAME_CHARS_MAX)))]
     pub name: Option<String>,
     #[serde(default)]
     pub quota: Quota,
@@ -49,8 +58,10 @@ pub struct NewTenant {
 
 /// The body that changes a tenant: what is absent stays (JSON merge patch).
 #[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct TenantPatch {
+    #[cfg_attr(feature = "schema", schemars(length(max = NAME_CHARS_MAX)))]
     pub name: Option<String>,
     pub suspended: Option<bool>,
     pub quota: Option<QuotaPatch>,
@@ -58,13 +69,16 @@ pub struct TenantPatch {
 
 /// `null` lifts a limit.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct QuotaPatch {
     #[serde(deserialize_with = "present")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub events_per_s: Option<Option<u32>>,
     #[serde(deserialize_with = "present")]
     pub burst: Option<Option<u32>>,
     #[serde(deserialize_with = "present")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = KEEP_H_MAX)))]
     pub keep_h: Option<Option<u32>>,
 }
 

@@ -40,6 +40,7 @@ pub type Texts = BTreeMap<String, Text>;
 
 /// Who made a version, and what it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "RulesVersion"))]
 pub struct Version {
     pub version: u64,
     /// RFC 3339.

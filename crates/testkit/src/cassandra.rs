@@ -2,26 +2,24 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::ops::Range;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{anyhow, bail, Context as _};
 
 use crate::guard::tail;
 use crate::platform::root;
+use crate::ports::quiet_ports;
 use crate::process::Paused;
-use crate::rng::Rng;
 use crate::wait::until;
 
 /// A start takes 7 s on two idle cores.
 const READY_WITHIN: Duration = Duration::from_secs(180);
 const PROBE_WITHIN: Duration = Duration::from_secs(2);
-const QUIET_PORTS: Range<u16> = 20_000..30_000;
 /// A node of one test has little to hold.
 const HEAP_MB: &str = "512";
 const LOG_BYTES: usize = 4 << 10;
@@ -170,17 +168,6 @@ impl Drop for Cassandra {
         // A guard that can't be waited for has been waited for.
         let _ = self.guard.wait();
     }
-}
-
-/// Ports below those that the kernel gives to connections: a node must find its own free again after it was killed, with
-/// its clients knocking at it all the while.
-fn quiet_ports() -> anyhow::Result<[u16; 2]> {
-    let mut rng = Rng::new(u64::from(std::process::id()) ^ UNIX_EPOCH.elapsed()?.subsec_nanos() as u64);
-    let draws = std::iter::repeat_with(|| QUIET_PORTS.start + rng.below(QUIET_PORTS.len()) as u16);
-    let free: Vec<TcpListener> =
-        draws.take(100).filter_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()).take(2).collect();
-    let ports: Vec<u16> = free.iter().map(|port| Ok(port.local_addr()?.port())).collect::<std::io::Result<_>>()?;
-    ports.try_into().map_err(|_| anyhow!("no two free ports in {QUIET_PORTS:?}"))
 }
 
 /// Whether a CQL server answers: an OPTIONS request of protocol 4 is answered with a frame of protocol 4.

@@ -27,16 +27,23 @@ pub const DEPLOY_WITHIN: Duration = Duration::from_secs(90);
 pub const HEALED_WITHIN: Duration = Duration::from_secs(90);
 const FOUND_WITHIN: Duration = Duration::from_secs(30);
 const LATTICE: &str = "default";
+/// Whose pages may call the API of a platform.
+pub const ALLOWED_ORIGIN: &str = "https://console.test";
+/// Providers, and the gate: what has metrics, as `deploy/prometheus/prometheus.yml` calls it, and the port that it has there.
+pub const PROVIDERS: [(&str, u16); 6] =
+    [("ingest", 9465), ("jetstream", 9464), ("store", 9466), ("opa", 9469), ("control", 9470), ("gate", 9471)];
 
 /// What is unlike the shipped configuration.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Settings of the platform's manifest: `config.key=value`.
-    pub sets: Vec<&'static str>,
+    pub sets: Vec<String>,
     /// Further arguments of `er-lattice up`.
     pub lattice_args: Vec<&'static str>,
     /// `wadm/production.yaml` on these, in place of `wadm/eventrunner.yaml`.
     pub stores: Option<Stores>,
+    /// Further settings, of a platform that lets in only who comes through a gateway: tenants' keys are not tried on it.
+    pub gateway: Vec<String>,
 }
 
 /// Where events and usage rest in production.
@@ -54,13 +61,18 @@ pub struct Platform {
     pub nats_url: String,
     pub api_url: String,
     pub ingest_url: String,
-    pub metrics_urls: [String; 3],
+    /// `host:port` of the same over gRPC.
+    pub grpc_addr: String,
+    /// Of each provider; [`Platform::metrics`] tells which is whose.
+    pub metrics_urls: [String; PROVIDERS.len()],
     /// In the name of an operator.
     pub operator: Client,
     pub processes: Processes,
     dir: PathBuf,
     manifest: &'static str,
     sets: Vec<Set>,
+    /// Whether keys of tenants are good for nothing without a gateway.
+    gateway: bool,
     tenants: AtomicU32,
     supervisor: Mutex<Child>,
     guard: Mutex<Guard>,
@@ -78,19 +90,22 @@ impl Platform {
         let dir = tempfile::Builder::new().prefix("er-it-").tempdir()?.keep();
         let lattice = lattice_binary()?;
         let guard = Guard::start(&lattice, &dir, &kept_logs(&dir))?;
-        let [nats, ingest, api, m1, m2, m3] = free_ports()?;
-        let supervisor = up(&lattice, &dir, nats, options)?;
+        let [nats, ingest, grpc, api, metrics @ ..]: [u16; 4 + PROVIDERS.len()] = free_ports()?;
+        let gate_metrics = metrics.last().copied().unwrap_or_default();
+        let supervisor = up(&lattice, &dir, nats, gate_metrics, options)?;
         let urls = |port: u16| format!("http://127.0.0.1:{port}");
         let mut platform = Self {
             nats_url: format!("nats://127.0.0.1:{nats}"),
             api_url: urls(api),
             ingest_url: urls(ingest),
-            metrics_urls: [m1, m2, m3].map(|port| format!("http://127.0.0.1:{port}/metrics")),
+            grpc_addr: format!("127.0.0.1:{grpc}"),
+            metrics_urls: metrics.map(|port| format!("http://127.0.0.1:{port}/metrics")),
             operator: Client::new(&urls(api), &urls(ingest), "")?,
             processes: Processes::of(&dir.join("lattice")),
-            sets: sets(options, &dir, ingest, api, [m1, m2, m3])?,
+            sets: sets(options, &dir, [ingest, grpc, api], metrics)?,
             dir,
             manifest: if options.stores.is_some() { "wadm/production.yaml" } else { "wadm/eventrunner.yaml" },
+            gateway: !options.gateway.is_empty(),
             tenants: AtomicU32::new(0),
             supervisor: Mutex::new(supervisor),
             guard: Mutex::new(guard),
@@ -109,6 +124,9 @@ impl Platform {
         let admin_key = first::operator_key(&self.nats_url, HEALED_WITHIN).await?;
         self.operator = self.operator.with_key(&admin_key);
         self.operator.wait_healthy(HEALED_WITHIN).await?;
+        if self.gateway {
+            return Ok(());
+        }
         let probe = self.tenant("probe").await?;
         probe.client.wait_ingesting(HEALED_WITHIN).await
     }
@@ -155,6 +173,21 @@ impl Platform {
     #[must_use]
     pub fn images(&self) -> PathBuf {
         self.dir.join("images")
+    }
+
+    /// Where a provider of [`PROVIDERS`] serves its metrics.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn metrics(&self, part: &str) -> anyhow::Result<&str> {
+        let place = PROVIDERS.iter().position(|(name, _)| *name == part);
+        place.and_then(|place| self.metrics_urls.get(place)).map(String::as_str).with_context(|| format!("no {part}"))
+    }
+
+    /// Where everything of this platform lies. What runs there ends with it.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// A log of the lattice: `up`, or a part's.
@@ -260,7 +293,7 @@ fn kept_logs(dir: &Path) -> PathBuf {
 }
 
 /// Held all at once, so that no two are the same.
-fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
+pub(crate) fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
     let listeners: Vec<TcpListener> =
         (0..N).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<Result<_, _>>()?;
     let ports: Vec<u16> =
@@ -268,7 +301,7 @@ fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
     ports.try_into().map_err(|_| anyhow::anyhow!("not enough ports"))
 }
 
-fn up(lattice: &Path, dir: &Path, nats_port: u16, options: &Options) -> anyhow::Result<Child> {
+fn up(lattice: &Path, dir: &Path, nats_port: u16, gate_metrics: u16, options: &Options) -> anyhow::Result<Child> {
     let log = File::create(dir.join("up.log"))?;
     let mut command = Command::new(lattice);
     command.arg("up").arg("--dir").arg(dir.join("lattice")).args(["--nats-port", &nats_port.to_string()]);
@@ -279,6 +312,7 @@ fn up(lattice: &Path, dir: &Path, nats_port: u16, options: &Options) -> anyhow::
     command
         .arg("--gate-bundle")
         .arg(root().join("build/policies.tar.gz"))
+        .env("ER_GATE_METRICS_ADDR", format!("127.0.0.1:{gate_metrics}"))
         .args(&options.lattice_args)
         .current_dir(dir)
         .process_group(0)
@@ -289,18 +323,25 @@ fn up(lattice: &Path, dir: &Path, nats_port: u16, options: &Options) -> anyhow::
         .with_context(|| format!("starting {}", lattice.display()))
 }
 
-fn sets(options: &Options, dir: &Path, ingest: u16, api: u16, metrics: [u16; 3]) -> anyhow::Result<Vec<Set>> {
-    let [m1, m2, m3] = metrics;
+fn sets(
+    options: &Options,
+    dir: &Path,
+    served: [u16; 3],
+    metrics: [u16; PROVIDERS.len()],
+) -> anyhow::Result<Vec<Set>> {
+    let ([ingest, grpc, api], [m1, m2, m3, m4, m5, _]) = (served, metrics);
     let mut own = vec![
         format!("ingest-http.addr=127.0.0.1:{ingest}"),
+        format!("ingest-http.grpc_addr=127.0.0.1:{grpc}"),
         format!("ingest-http.metrics_addr=127.0.0.1:{m1}"),
         format!("jetstream.metrics_addr=127.0.0.1:{m2}"),
         format!("api-address.address=127.0.0.1:{api}"),
-        format!("control.metrics_addr=127.0.0.1:{}", free_ports::<1>()?[0]),
+        format!("api.allowed_origins={ALLOWED_ORIGIN}"),
+        format!("control.metrics_addr=127.0.0.1:{m5}"),
         format!("control.images_dir={}", dir.join("images/consumers").display()),
         format!("control.spool_dir={}", dir.join("uploads").display()),
         format!("control.tenant_log={}", dir.join("lattice/tenant.log").display()),
-        format!("opa.metrics_addr=127.0.0.1:{}", free_ports::<1>()?[0]),
+        format!("opa.metrics_addr=127.0.0.1:{m4}"),
         format!("opa.bundle={}", root().join("build/policies.tar.gz").display()),
     ];
     match &options.stores {
@@ -317,7 +358,7 @@ fn sets(options: &Options, dir: &Path, ingest: u16, api: u16, metrics: [u16; 3])
             format!("clickhouse.url={}", stores.clickhouse),
         ]),
     }
-    let given = options.sets.iter().map(|set| (*set).to_string());
+    let given = options.sets.iter().chain(&options.gateway).cloned();
     own.into_iter().chain(given).map(|set| set.parse().map_err(|why: String| anyhow::anyhow!(why))).collect()
 }
 

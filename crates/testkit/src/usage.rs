@@ -37,49 +37,59 @@ pub async fn told(tenant: &Tenant) -> anyhow::Result<Sums> {
         .collect()
 }
 
-/// All records of the tenant in `ER_USAGE`: of one key each meter's least.
+/// The records of a tenant, or of all for `>`, in `ER_USAGE`: of each message its lines.
 ///
 /// # Errors
 /// When the stream can't be read.
-pub async fn recorded(platform: &Platform, tenant: &Tenant) -> anyhow::Result<Sums> {
+pub async fn lines(platform: &Platform, tenant: &str) -> anyhow::Result<Vec<String>> {
     let js = jetstream::new(platform.nats().await?);
     let stream = js.get_stream("ER_USAGE").await?;
     let config = pull::Config {
-        filter_subject: format!("er.usage.{}", tenant.id),
+        filter_subject: format!("er.usage.{tenant}"),
         ack_policy: AckPolicy::None,
         inactive_threshold: Duration::from_secs(5),
         ..pull::Config::default()
     };
     let consumer = stream.create_consumer(config).await?;
+    let mut texts = Vec::new();
+    loop {
+        let mut page = consumer.fetch().max_messages(256).messages().await?;
+        let before = texts.len();
+        while let Some(message) = page.next().await {
+            let message = message.map_err(|e| anyhow::anyhow!(e))?;
+            let encoding = message.headers.as_ref().and_then(|headers| headers.get(packed::CONTENT_ENCODING));
+            let text = packed::plain(encoding.map(async_nats::HeaderValue::as_str), &message.payload)?;
+            texts.push(std::str::from_utf8(&text)?.to_owned());
+        }
+        if texts.len() == before {
+            return Ok(texts);
+        }
+    }
+}
+
+/// All records of the tenant in `ER_USAGE`: of one key each meter's least.
+///
+/// # Errors
+/// When the stream can't be read.
+pub async fn recorded(platform: &Platform, tenant: &Tenant) -> anyhow::Result<Sums> {
     let mut least: BTreeMap<(String, String, String), u64> = BTreeMap::new();
     // A meter that one of two records leaves out is zero there.
     let mut records: BTreeMap<(String, String), u32> = BTreeMap::new();
     let mut named: BTreeMap<(String, String, String), u32> = BTreeMap::new();
-    loop {
-        let mut page = consumer.fetch().max_messages(256).messages().await?;
-        let mut any = false;
-        while let Some(message) = page.next().await {
-            let message = message.map_err(|e| anyhow::anyhow!(e))?;
-            any = true;
-            let encoding = message.headers.as_ref().and_then(|headers| headers.get(packed::CONTENT_ENCODING));
-            let text = packed::plain(encoding.map(async_nats::HeaderValue::as_str), &message.payload)?;
-            for line in std::str::from_utf8(&text)?.lines() {
-                let record: Value = serde_json::from_str(line)?;
-                ensure!(record["tenant"] == tenant.id.as_str(), "somebody else's record: {line}");
-                let text = |name: &str| record[name].as_str().map(str::to_owned).with_context(|| line.to_owned());
-                let key = (text("minute")?, text("id")?);
-                *records.entry(key.clone()).or_default() += 1;
-                for (meter, quantity) in record["used"].as_object().with_context(|| line.to_owned())? {
-                    let quantity = quantity.as_u64().with_context(|| line.to_owned())?;
-                    let place = (key.0.clone(), key.1.clone(), meter.clone());
-                    *named.entry(place.clone()).or_default() += 1;
-                    let known = least.entry(place).or_insert(quantity);
-                    *known = quantity.min(*known);
-                }
+    for text in lines(platform, &tenant.id).await? {
+        for line in text.lines() {
+            let record: Value = serde_json::from_str(line)?;
+            ensure!(record["tenant"] == tenant.id.as_str(), "somebody else's record: {line}");
+            let text = |name: &str| record[name].as_str().map(str::to_owned).with_context(|| line.to_owned());
+            let key = (text("minute")?, text("id")?);
+            *records.entry(key.clone()).or_default() += 1;
+            for (meter, quantity) in record["used"].as_object().with_context(|| line.to_owned())? {
+                let quantity = quantity.as_u64().with_context(|| line.to_owned())?;
+                let place = (key.0.clone(), key.1.clone(), meter.clone());
+                *named.entry(place.clone()).or_default() += 1;
+                let known = least.entry(place).or_insert(quantity);
+                *known = quantity.min(*known);
             }
-        }
-        if !any {
-            break;
         }
     }
     let mut sums = Sums::new();

@@ -28,7 +28,7 @@ impl wasmcloud_provider_sdk::Provider for Provider {
     async fn init(&self, config: impl ProviderInitConfig) -> anyhow::Result<()> {
         let settings = ProviderSettings::parse(config.get_config())?;
         info!(?settings, "starting");
-        er_provider_kit::metrics::serve(settings.metrics_addr)
+        er_provider_kit::metrics::serve(settings.metrics_addr, "clickhouse")
             .with_context(|| format!("serving metrics on {}", settings.metrics_addr))?;
         let analytics = Arc::new(Analytics::start(ClickHouse::new(&settings.server), settings.options));
         // A server that is away is no reason not to start: calls say so, and reach it once it is back.

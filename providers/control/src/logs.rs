@@ -21,24 +21,28 @@ const TARGET: &str = "wasmcloud_host::wasmbus::handler: ";
 
 /// The last lines of a component, oldest first.
 pub fn last(log: &Path, component_id: &str, limit: usize) -> Result<Vec<Value>, Error> {
-    let mut file = match File::open(log) {
-        Ok(file) => file,
-        Err(error) => {
-            return Err(Error::Away(format!(
-                "the tenant host's log is not here ({error}); see the setting `tenant_log`"
-            )))
-        }
-    };
+    let away =
+        |error| Error::Away(format!("the tenant host's log is not here ({error}); see the setting `tenant_log`"));
+    let limit = limit.clamp(1, LINES_MAX);
+    let text = tail(File::open(log).map_err(away)?)?;
+    let mut lines: Vec<Value> = text.lines().rev().filter_map(|line| of(line, component_id)).take(limit).collect();
+    // A host's supervisor moves a log aside when it has grown: what was said before lies there.
+    if let (true, Ok(before)) = (lines.len() < limit, File::open(log.with_extension("log.1"))) {
+        let text = tail(before)?;
+        let left = limit - lines.len();
+        lines.extend(text.lines().rev().filter_map(|line| of(line, component_id)).take(left));
+    }
+    lines.reverse();
+    Ok(lines)
+}
+
+fn tail(mut file: File) -> Result<String, Error> {
     let disk = |e| Error::disk("the tenant host's log", &e);
     let bytes = file.metadata().map_err(disk)?.len();
     file.seek(SeekFrom::Start(bytes.saturating_sub(TAIL_BYTES))).map_err(disk)?;
     let mut text = Vec::new();
     file.take(TAIL_BYTES).read_to_end(&mut text).map_err(disk)?;
-    let text = String::from_utf8_lossy(&text);
-    let limit = limit.clamp(1, LINES_MAX);
-    let mut lines: Vec<Value> = text.lines().rev().filter_map(|line| of(line, component_id)).take(limit).collect();
-    lines.reverse();
-    Ok(lines)
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// Whose a line is stands before anything that a tenant wrote.
@@ -91,6 +95,10 @@ printed by somebody, component_invocation{func=handle id=demo_a-a instance=x}: y
             (1, Some("mine id=demo_a-a component_id=\"demo_a-a\""))
         );
         assert!(last(&log, "demo_c-c", 10).unwrap().is_empty());
+        std::fs::rename(&log, dir.path().join("tenant.log.1")).unwrap();
+        std::fs::write(&log, LOG.lines().last().unwrap()).unwrap();
+        let said: Vec<_> = last(&log, "demo_a-a", 3).unwrap().iter().map(|line| line["message"].to_string()).collect();
+        assert_eq!(said, [&format!("\"{trap}\""), "\"last\"", "\"last\""]);
         assert!(matches!(last(&dir.path().join("none"), "x", 1), Err(Error::Away(_))));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anyhow::Context as _;
 use async_nats::jetstream;
-use er_provider_control::Desk;
+use er_provider_control::{gateway, keto, Desk};
 use er_provider_kit::links;
 use tokio::task::JoinHandle;
 use tracing::info;
@@ -18,7 +18,7 @@ use crate::settings::ProviderSettings;
 #[derive(Clone, Default)]
 pub struct Control {
     desk: Arc<OnceLock<Desk>>,
-    running: Arc<Mutex<Option<JoinHandle<()>>>>,
+    running: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
 // === impl Control ===
@@ -39,7 +39,7 @@ impl Provider for Control {
         settings.desk.lattice_url.clone_from(&host.lattice_rpc_url);
         settings.desk.lattice.clone_from(&host.lattice_rpc_prefix);
         info!(?settings, "starting");
-        er_provider_kit::metrics::serve(settings.metrics_addr)
+        er_provider_kit::metrics::serve(settings.metrics_addr, "control")
             .with_context(|| format!("serving metrics on {}", settings.metrics_addr))?;
         let url = settings.nats_url.unwrap_or_else(|| host.lattice_rpc_url.clone());
         let nats = async_nats::ConnectOptions::new()
@@ -48,10 +48,16 @@ impl Provider for Control {
             .connect(&url)
             .await
             .with_context(|| format!("NATS at {url}"))?;
-        let desk = Desk::new(jetstream::new(nats), settings.desk)?;
+        let js = jetstream::new(nats);
+        let desk = Desk::new(js.clone(), settings.desk)?;
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         // Goes on with what is half done.
-        let running = tokio::spawn(desk.clone().run());
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
+        running.push(tokio::spawn(desk.clone().run()));
+        running.push(tokio::spawn(gateway::run(js.clone(), settings.gateway)));
+        if let Some(keto) = settings.keto {
+            running.push(tokio::spawn(keto::run(js, keto)));
+        }
+        drop(running);
         // Set once: the SDK initializes a provider once.
         let _ = self.desk.set(desk);
         Ok(())
@@ -63,7 +69,7 @@ impl Provider for Control {
     }
 
     async fn shutdown(&self) -> anyhow::Result<()> {
-        if let Some(running) = self.running.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        for running in self.running.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             running.abort();
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use er_consumer::Limits;
-use er_provider_control::Options;
+use er_provider_control::{gateway, keto, Options};
 use er_provider_kit::settings::Error;
 use er_provider_kit::Settings;
 
@@ -15,6 +15,9 @@ const METRICS_PORT: u16 = 9470;
 const IMAGES: &str = "var/images/consumers";
 const SPOOL: &str = "var/data/uploads";
 const TENANT_LOG: &str = "var/lattice/tenant.log";
+/// As `deploy/oathkeeper` has them.
+const ISSUER: &str = "urn:eventrunner:gateway";
+const AUDIENCE: &str = "eventrunner";
 
 #[derive(Debug, Clone)]
 pub struct ProviderSettings {
@@ -23,6 +26,9 @@ pub struct ProviderSettings {
     pub metrics_addr: SocketAddr,
     /// `lattice_url` and `lattice` are for the host to say.
     pub desk: Options,
+    pub gateway: gateway::Options,
+    /// None: nobody asks Keto.
+    pub keto: Option<keto::Options>,
 }
 
 // === impl ProviderSettings ===
@@ -48,10 +54,40 @@ impl ProviderSettings {
                 lattice_url: String::new(),
                 lattice: String::new(),
             },
+            gateway: gateway::Options {
+                jwks_url: s.text("jwks_url").map(str::to_string),
+                issuer: s.text("gateway_issuer").unwrap_or(ISSUER).to_string(),
+                audience: s.text("gateway_audience").unwrap_or(AUDIENCE).to_string(),
+                only: s.number("gateway_only", false, false..=true)?,
+                refresh: Duration::from_secs(s.number("jwks_refresh_s", 30, 1..=3_600)?),
+                stale_s: s.number("jwks_stale_s", 600, 10..=86_400)?,
+            },
+            keto: keto(&mut s)?,
         };
         s.finish()?;
+        if settings.gateway.only && settings.gateway.jwks_url.is_none() {
+            return Err(invalid("gateway_only", "true", "set jwks_url, too: without a gateway nobody gets in"));
+        }
         Ok(settings)
     }
+}
+
+/// Keto, where it is told of: both of its addresses, or neither.
+fn keto(s: &mut Settings<'_>) -> Result<Option<keto::Options>, Error> {
+    let repair = Duration::from_secs(s.number("keto_repair_s", 10, 1..=3_600)?);
+    match (s.text("keto_read_url"), s.text("keto_write_url")) {
+        (None, None) => Ok(None),
+        (Some(read), Some(write)) => {
+            let client = keto::Client::new(read, write).map_err(|e| invalid("keto_read_url", read, &e.to_string()))?;
+            Ok(Some(keto::Options { client, repair }))
+        }
+        (Some(read), None) => Err(invalid("keto_read_url", read, "set keto_write_url, too")),
+        (None, Some(write)) => Err(invalid("keto_write_url", write, "set keto_read_url, too")),
+    }
+}
+
+fn invalid(key: &str, value: &str, reason: &str) -> Error {
+    Error::Invalid { owner: OWNER.into(), key: key.into(), value: value.into(), reason: reason.into() }
 }
 
 #[cfg(test)]
@@ -69,6 +105,19 @@ mod tests {
         assert_eq!(settings.metrics_addr.to_string(), "127.0.0.1:9470");
         assert!(settings.desk.registries.is_empty());
         assert_eq!(parse(&[("registries", "ghcr.io, 127.0.0.1:5000")]).unwrap().desk.registries.len(), 2);
+    }
+
+    #[test]
+    fn without_a_word_there_is_no_gateway_and_no_keto() {
+        let settings = parse(&[]).unwrap();
+        assert!(settings.gateway.jwks_url.is_none() && !settings.gateway.only && settings.keto.is_none());
+        let (read, write) = (("keto_read_url", "http://127.0.0.1:4466"), ("keto_write_url", "http://127.0.0.1:4467"));
+        assert!(parse(&[read, write]).unwrap().keto.is_some());
+        assert!(parse(&[read]).unwrap_err().contains("keto_write_url") && parse(&[write]).is_err());
+        let jwks = ("jwks_url", "http://127.0.0.1:4456/.well-known/jwks.json");
+        assert!(parse(&[jwks, ("gateway_only", "true")]).unwrap().gateway.only);
+        assert!(parse(&[("gateway_only", "true")]).unwrap_err().contains("jwks_url"));
+        assert!(parse(&[("gateway_only", "yes")]).is_err());
     }
 
     #[test]

@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream::kv::{self, CreateErrorKind, Operation, UpdateErrorKind};
 use async_nats::jetstream::stream::StorageType;
 use async_nats::jetstream::Context;
-use er_tenant::consumers::{owner, seen_path, state_path, By, Seen, State, CONSUMERS_BUCKET as BUCKET};
+use er_tenant::consumers::{
+    delivery_names, durable, owner, retry_subject, seen_path, state_path, By, Seen, State, CONSUMERS_BUCKET as BUCKET,
+    EVENTS_STREAM, RETRY_STREAM,
+};
 use futures::TryStreamExt as _;
 use time::format_description::well_known::Rfc3339;
 use time::OffsetDateTime;
@@ -118,6 +121,23 @@ impl Store {
             records.extend(self.read::<Record>(&key).await?.map(|(record, _)| record));
         }
         Ok(records)
+    }
+
+    /// Takes a consumer's place in the streams away, and what waited there for another attempt: another consumer of that name
+    /// begins as a new one. The events themselves stay.
+    pub async fn vacate(&self, tenant: &str, name: &str) -> Result<(), Error> {
+        let away = |e: &dyn std::fmt::Display| Error::Away(format!("the place of `{name}` can't be taken away: {e}"));
+        let [fresh, again] = delivery_names(&durable(tenant, name));
+        for (stream, place) in [(EVENTS_STREAM, fresh), (RETRY_STREAM, again)] {
+            let stream = self.js.get_stream(stream).await.map_err(|e| away(&e))?;
+            // One that never was given anything has none.
+            if stream.consumer_info(&place).await.is_ok() {
+                stream.delete_consumer(&place).await.map_err(|e| away(&e))?;
+            }
+        }
+        let retries = self.js.get_stream(RETRY_STREAM).await.map_err(|e| away(&e))?;
+        retries.purge().filter(retry_subject(tenant, name)).await.map_err(|e| away(&e))?;
+        Ok(())
     }
 
     pub async fn forget(&self, tenant: &str, name: &str) -> Result<(), Error> {

@@ -40,10 +40,13 @@ impl Desk {
         {
             let count = records.iter().filter(|record| record.state == state).count();
             let name = serde_json::to_value(state).unwrap_or_default();
-            gauge!("er_control_consumers", "state" => name.as_str().unwrap_or_default().to_owned()).set(count as f64);
+            gauge!("eventrunner_control_consumers", "state" => name.as_str().unwrap_or_default().to_owned())
+                .set(count as f64);
         }
         for record in &records {
-            if !record.is_settled() {
+            if record.state == State::Failed {
+                self.look_again(record).await?;
+            } else if !record.is_settled() {
                 self.work_on(record);
             } else if let Some(version) = record.deployed.and_then(|version| record.of(version)) {
                 let app = names::app(&record.tenant, &record.name);
@@ -112,7 +115,7 @@ impl Desk {
         let number = version.version;
         match self.tried(version).await {
             Ok((digest, note)) => {
-                counter!("er_control_checks_total", "outcome" => "passed").increment(1);
+                counter!("eventrunner_control_checks_total", "outcome" => "passed").increment(1);
                 self.change(record, |record| {
                     if let Some(version) = record.of_mut(number) {
                         (version.digest, version.note, version.tried) = (Some(digest.clone()), note.clone(), true);
@@ -123,7 +126,7 @@ impl Desk {
             }
             Err(Error::Away(reason)) => Err(Later(Error::Away(reason))),
             Err(error) => {
-                counter!("er_control_checks_total", "outcome" => "refused").increment(1);
+                counter!("eventrunner_control_checks_total", "outcome" => "refused").increment(1);
                 let mut message = format!("version {number} is refused: {error}");
                 if let Some(running) = record.deployed {
                     message.push_str(&format!("; version {running} still runs"));
@@ -159,7 +162,7 @@ impl Desk {
             let started = std::time::Instant::now();
             let component = desk.images.read(&kept)?;
             let trial = er_consumer::trial(&component, &setup, &desk.options.limits);
-            histogram!("er_control_check_seconds").record(started.elapsed().as_secs_f64());
+            histogram!("eventrunner_control_check_seconds").record(started.elapsed().as_secs_f64());
             Ok(trial?)
         })
         .await?;
@@ -188,7 +191,8 @@ impl Desk {
             },
         };
         let outcome = outcome.is_ok();
-        counter!("er_control_deployments_total", "outcome" => if outcome { "done" } else { "failed" }).increment(1);
+        counter!("eventrunner_control_deployments_total", "outcome" => if outcome { "done" } else { "failed" })
+            .increment(1);
         let mut message = message;
         if !outcome {
             if let Some(before) =
@@ -207,6 +211,31 @@ impl Desk {
             record.settle(number, state, message.clone());
         })
         .await
+    }
+
+    /// What was not up in time is left to wadm, which does not give up: it may run by now.
+    async fn look_again(&self, record: &Record) -> Result<(), Error> {
+        let Some(version) = record.of(record.version) else { return Ok(()) };
+        let app = names::app(&record.tenant, &record.name);
+        let away = |e| Error::Away(format!("wadm: {e:#}"));
+        let apps = self.apps().await?;
+        if apps.deployed(&app).await.map_err(away)? != Some(manifest::version_of(version))
+            || !apps.is_up(&app).await.map_err(away)?
+        {
+            return Ok(());
+        }
+        self.store.release(&record.tenant, &record.name).await?;
+        let number = version.version;
+        let late = format!("version {number} runs; it came up after its deadline");
+        let changed = self.change(record, |record| {
+            if record.version == number && record.state == State::Failed {
+                record.deployed = Some(number);
+                record.settle(number, State::Running, late.clone());
+            }
+        });
+        changed.await.map_err(|Later(error)| error)?;
+        info!(app, version = number, "up after its deadline");
+        Ok(())
     }
 
     /// Deploys a version in place of whichever runs. What does run is given nothing meanwhile, and what it was at is
@@ -251,6 +280,7 @@ impl Desk {
         let app = names::app(&record.tenant, &record.name);
         let removed = self.apps().await?.remove(&app, self.options.deploy_within).await;
         removed.map_err(|e| Error::Away(format!("{app} can't be taken down: {e:#}")))?;
+        self.store.vacate(&record.tenant, &record.name).await?;
         self.store.forget(&record.tenant, &record.name).await?;
         info!(app, "taken down and forgotten");
         Ok(())

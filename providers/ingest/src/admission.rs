@@ -6,6 +6,7 @@ use std::time::Duration;
 use er_event::{Kind, Problem};
 use er_provider_kit::call::{CallError, Caller};
 use er_provider_kit::codec::{Decoder, Encoder};
+use er_provider_kit::metrics::{self, Stage};
 use er_tenant::Principal;
 use serde::Deserialize;
 
@@ -52,7 +53,7 @@ impl Admission {
         let params = Encoder::with_capacity(frames.len() + tenant.len() + 16).string(tenant).string(frames).finish();
         let mut result = self.call("admit", params.clone()).await;
         if matches!(result, Err(CallError::Timeout { .. } | CallError::NoResponders { .. })) {
-            metrics::counter!("eventrunner_ingest_admit_repeats_total").increment(1);
+            metrics::retried(Stage::Admit, 1);
             result = self.call("admit", params).await;
         }
         let answer = match result {
@@ -83,7 +84,11 @@ impl Admission {
     }
 
     async fn call(&self, function: &str, params: bytes::Bytes) -> Result<bytes::Bytes, CallError> {
-        self.caller.call(&self.component, ADMISSION, function, params, self.timeout).await
+        let answer = self.caller.call(&self.component, ADMISSION, function, params, self.timeout).await;
+        if let Err(error) = &answer {
+            metrics::failed(Stage::Admit, error.word());
+        }
+        answer
     }
 }
 

@@ -1,9 +1,12 @@
-//! Who is calling: API keys, asked of the ingest component and believed for a short while.
+//! Who is calling: API keys and tokens of the gateway, asked of the ingest component and believed for a short while.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use axum::http::{header, HeaderMap};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::Engine as _;
 use er_event::{keys, Kind, Problem};
 use er_tenant::Principal;
 use tokio::sync::Mutex as AsyncMutex;
@@ -13,8 +16,18 @@ use crate::admission::Admission;
 /// Keys remembered at once; beyond that the cache starts anew rather than grow.
 const KEYS_MAX: usize = 10_000;
 
-/// What is known of one key. The inner lock lets one caller ask while the others wait for its answer.
+/// What is known of one key, and until when. The inner lock lets one caller ask while the others wait for its answer.
 type Slot = Arc<AsyncMutex<Option<(Instant, Result<Arc<Principal>, Problem>)>>>;
+
+/// What a caller shows, as far as it can be told without asking anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Key,
+    /// A JWT, good until then if it is good at all.
+    Token {
+        expires: Option<u64>,
+    },
+}
 
 /// The cache of decided keys, by the key's hash: the key itself is never kept.
 #[derive(Default)]
@@ -25,7 +38,7 @@ pub struct Keys {
 // === impl Keys ===
 
 impl Keys {
-    /// Decides a key.
+    /// Decides a key or a token.
     ///
     /// # Errors
     /// 401 for a key that opens nothing; 503 or 504 when nobody could be asked.
@@ -35,9 +48,7 @@ impl Keys {
         api_key: &str,
         ttl: Duration,
     ) -> Result<Arc<Principal>, Problem> {
-        if keys::parse(api_key).is_none() {
-            return Err(refused());
-        }
+        let shape = Shape::of(api_key).ok_or_else(refused)?;
         let slot = {
             let mut slots = lock(&self.slots);
             if slots.len() >= KEYS_MAX {
@@ -46,8 +57,8 @@ impl Keys {
             Arc::clone(slots.entry(keys::hash(api_key)).or_default())
         };
         let mut known = slot.lock().await;
-        if let Some((at, answer)) = known.as_ref() {
-            if at.elapsed() < ttl {
+        if let Some((until, answer)) = known.as_ref() {
+            if Instant::now() < *until {
                 return answer.clone();
             }
         }
@@ -57,9 +68,52 @@ impl Keys {
             // Not an answer, so not remembered.
             Err(problem) => return Err(problem),
         };
-        *known = Some((Instant::now(), answer.clone()));
+        *known = Some((Instant::now() + shape.believed(ttl, unix_now()), answer.clone()));
         answer
     }
+}
+
+// === impl Shape ===
+
+impl Shape {
+    /// None for what nobody need be asked about.
+    fn of(credential: &str) -> Option<Self> {
+        if keys::parse(credential).is_some() {
+            return Some(Self::Key);
+        }
+        let mut parts = credential.split('.');
+        let (header, claims, signature) = (parts.next()?, parts.next()?, parts.next()?);
+        let url_safe = |part: &str| {
+            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        };
+        if parts.next().is_some() || ![header, claims, signature].into_iter().all(url_safe) {
+            return None;
+        }
+        // Not believed: whether the token is good is for the component to say, which checks its signature.
+        #[derive(serde::Deserialize)]
+        struct Claims {
+            exp: Option<u64>,
+        }
+        let claims: Claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()?;
+        Some(Self::Token { expires: claims.exp })
+    }
+
+    /// How long an answer is believed: never beyond what a token says of itself.
+    fn believed(self, ttl: Duration, unix_now: Duration) -> Duration {
+        match self {
+            Self::Token { expires: Some(expires) } => ttl.min(Duration::from_secs(expires).saturating_sub(unix_now)),
+            Self::Key | Self::Token { expires: None } => ttl,
+        }
+    }
+}
+
+/// `Authorization: Bearer <key>` or `X-API-Key: <key>`, in headers as in metadata.
+pub fn credential(headers: &HeaderMap) -> Option<&str> {
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
+        let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+    });
+    bearer.or_else(|| headers.get("x-api-key")?.to_str().ok())
 }
 
 /// The same words whatever is wrong with the key.
@@ -68,6 +122,51 @@ pub fn refused() -> Problem {
         .mend("Send `Authorization: Bearer <key>` or `X-API-Key: <key>`; keys come from POST /api/v1/keys.")
 }
 
+fn unix_now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(claims: &str) -> String {
+        ["{\"alg\":\"RS256\"}", claims, "signature"].map(|part| URL_SAFE_NO_PAD.encode(part)).join(".")
+    }
+
+    #[test]
+    fn a_key_and_a_token_are_asked_about_and_nothing_else_is() {
+        assert_eq!(Shape::of(&keys::format("acme", &[7; 32])), Some(Shape::Key));
+        assert_eq!(Shape::of(&token("{\"exp\":1714979289}")), Some(Shape::Token { expires: Some(1_714_979_289) }));
+        assert_eq!(Shape::of(&token("{\"sub\":\"x\"}")), Some(Shape::Token { expires: None }));
+        let cut = token("{}").rsplit_once('.').map(|(start, _)| start.to_string()).unwrap();
+        for none in ["", "er_acme_x", "a.b.c", "..", &cut, &format!("{cut}."), &token("[]"), &token("{\"exp\":-1}")] {
+            assert_eq!(Shape::of(none), None, "{none}");
+        }
+        assert_eq!(Shape::of(&format!("{}.x", token("{}"))), None);
+    }
+
+    #[test]
+    fn nothing_is_believed_beyond_the_end_of_its_token() {
+        let (ttl, now) = (Duration::from_secs(3), Duration::from_secs(1_000));
+        let until = |expires| Shape::Token { expires: Some(expires) }.believed(ttl, now);
+        assert_eq!([until(999), until(1_000), until(1_002), until(2_000)].map(|left| left.as_secs()), [0, 0, 2, 3]);
+        assert_eq!(Shape::Token { expires: None }.believed(ttl, now), ttl);
+        assert_eq!(Shape::Key.believed(ttl, now), ttl);
+    }
+
+    #[test]
+    fn credentials_are_found_in_either_place() {
+        let headers = |name: &'static str, value: &'static str| {
+            HeaderMap::from_iter([(header::HeaderName::from_static(name), header::HeaderValue::from_static(value))])
+        };
+        assert_eq!(credential(&headers("authorization", "bearer  k ")), Some("k"));
+        assert_eq!(credential(&headers("x-api-key", "k")), Some("k"));
+        assert_eq!(credential(&headers("authorization", "Basic k")), None);
+        assert_eq!(credential(&HeaderMap::new()), None);
+    }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use er_event::frame::{FrameWriter, Request};
 use er_event::limits::BATCH_BYTES_MAX;
 use er_event::{Kind, Problem};
-use metrics::histogram;
+use metrics::{counter, histogram};
 use tokio::sync::{oneshot, Semaphore};
 use tokio_util::task::TaskTracker;
 
@@ -18,13 +18,18 @@ use crate::admission::{Admission, Answer, GroupError};
 /// Calls of one tenant under way at once, so that one tenant can't take all.
 const TENANT_CALLS_MAX: usize = 2;
 /// Requests of one call.
-const GROUP_REQUESTS_MAX: usize = 256;
+pub const GROUP_REQUESTS_MAX: usize = 256;
 
-/// A request as the edge holds it until it is answered.
+/// The ids of a request's events, in order, or why none was taken.
+pub type Taken = Result<Vec<String>, Problem>;
+
+/// Requests that go into the same call, in their order, as the edge holds them until they are answered.
 pub struct Job {
-    /// Its line and body in the frame format, made outside of the lock.
-    pub frame: String,
-    pub reply: oneshot::Sender<Result<Vec<String>, Problem>>,
+    /// Their lines and bodies in the frame format, made outside of the lock.
+    frames: String,
+    requests: usize,
+    /// An answer a request.
+    reply: oneshot::Sender<Vec<Taken>>,
 }
 
 #[derive(Default)]
@@ -44,10 +49,13 @@ pub struct Batcher {
 // === impl Job ===
 
 impl Job {
-    pub fn new(request: &Request<'_>, reply: oneshot::Sender<Result<Vec<String>, Problem>>) -> Self {
-        let mut frame = FrameWriter::new();
-        frame.push(request);
-        Self { frame: frame.finish(), reply }
+    /// At most [`GROUP_REQUESTS_MAX`] requests.
+    pub fn new(requests: &[Request<'_>], reply: oneshot::Sender<Vec<Taken>>) -> Self {
+        let mut frames = FrameWriter::new();
+        for request in requests {
+            frames.push(request);
+        }
+        Self { frames: frames.finish(), requests: requests.len(), reply }
     }
 }
 
@@ -90,22 +98,29 @@ impl Batcher {
             if group.is_empty() {
                 return;
             }
-            histogram!("eventrunner_ingest_group_batch_events").record(group.len() as f64);
+            histogram!("eventrunner_ingest_group_requests").record(requests(&group) as f64);
             answer(tenant, admission, group).await;
         }
     }
 
-    /// The next group; empty ends the worker, and forgets a tenant that nobody works for.
+    /// The next group; empty ends the worker, and forgets a tenant that nobody works for. What nobody waits for any
+    /// longer, since its client left or its deadline passed, is not begun.
     fn take(&self, tenant: &Arc<str>) -> Vec<Job> {
         let mut queues = lock(&self.queues);
         let Some(queue) = queues.get_mut(tenant) else {
             return Vec::new();
         };
         let mut group = Vec::new();
-        let mut bytes = 0;
+        let (mut bytes, mut count) = (0, 0);
         while let Some(next) = queue.waiting.front() {
-            bytes += next.frame.len();
-            let fits = group.is_empty() || (bytes <= BATCH_BYTES_MAX && group.len() < GROUP_REQUESTS_MAX);
+            if next.reply.is_closed() {
+                counter!("eventrunner_ingest_shed_total", "reason" => "abandoned").increment(next.requests as u64);
+                queue.waiting.pop_front();
+                continue;
+            }
+            bytes += next.frames.len();
+            count += next.requests;
+            let fits = group.is_empty() || (bytes <= BATCH_BYTES_MAX && count <= GROUP_REQUESTS_MAX);
             if !fits {
                 break;
             }
@@ -123,25 +138,27 @@ impl Batcher {
 
 async fn answer(tenant: &str, admission: &Admission, group: Vec<Job>) {
     let frames = match group.as_slice() {
-        [only] => only.frame.clone(),
-        many => many.iter().map(|job| job.frame.as_str()).collect(),
+        [only] => only.frames.clone(),
+        many => many.iter().map(|job| job.frames.as_str()).collect(),
     };
     match admission.admit(tenant, &frames).await {
-        Ok(answers) if answers.len() == group.len() => {
-            for (job, answer) in group.into_iter().zip(answers) {
-                reply(job, answer);
+        Ok(answers) if answers.len() == requests(&group) => {
+            let mut answers = answers.into_iter();
+            for job in group {
+                let own = answers.by_ref().take(job.requests).collect();
+                reply(job, own);
             }
         }
         Ok(answers) => {
             let problem =
-                Problem::new(Kind::Internal, format!("{} answers for {} requests", answers.len(), group.len()));
+                Problem::new(Kind::Internal, format!("{} answers for {} requests", answers.len(), requests(&group)));
             refuse(group, &problem);
         }
-        // One request may have broken the call for all: each is tried by itself.
+        // One job may have broken the call for all: each is tried by itself.
         Err(GroupError::Trapped) if group.len() > 1 => {
             for job in group {
-                match admission.admit(tenant, &job.frame).await {
-                    Ok(mut answers) if answers.len() == 1 => reply(job, answers.remove(0)),
+                match admission.admit(tenant, &job.frames).await {
+                    Ok(answers) if answers.len() == job.requests => reply(job, answers),
                     Ok(_) | Err(GroupError::Trapped) => refuse(vec![job], &trapped()),
                     Err(GroupError::All(problem)) => refuse(vec![job], &problem),
                 }
@@ -158,18 +175,25 @@ fn trapped() -> Problem {
         .retry_after_ms(1_000)
 }
 
-fn reply(job: Job, answer: Answer) {
-    let result = match answer {
-        Answer::Ids { ids } => Ok(ids),
-        Answer::Problem { problem } => Err(problem),
-    };
+fn requests(group: &[Job]) -> usize {
+    group.iter().map(|job| job.requests).sum()
+}
+
+fn reply(job: Job, answers: Vec<Answer>) {
+    let taken = answers
+        .into_iter()
+        .map(|answer| match answer {
+            Answer::Ids { ids } => Ok(ids),
+            Answer::Problem { problem } => Err(problem),
+        })
+        .collect();
     // A client that left gets no answer; its events are safe all the same.
-    let _ = job.reply.send(result);
+    let _ = job.reply.send(taken);
 }
 
 fn refuse(group: Vec<Job>, problem: &Problem) {
     for job in group {
-        let _ = job.reply.send(Err(problem.clone()));
+        let _ = job.reply.send(vec![Err(problem.clone()); job.requests]);
     }
 }
 

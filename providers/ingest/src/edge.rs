@@ -1,6 +1,7 @@
-//! The edge without its protocol: who, how much, and into the next group. HTTP now, gRPC later, stand on this.
+//! The edge without its protocol: who, how much, and into the next group. HTTP and gRPC stand on this.
 
 use std::borrow::Cow;
+use std::future::Future;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -15,7 +16,7 @@ use tokio::sync::{oneshot, OwnedSemaphorePermit, Semaphore};
 
 use crate::admission::Admission;
 use crate::auth::{refused, Keys};
-use crate::batcher::{Batcher, Job};
+use crate::batcher::{Batcher, Job, Taken};
 use crate::quota::Quotas;
 use crate::refusals::Refusals;
 use crate::settings::IngestSettings;
@@ -23,6 +24,8 @@ use crate::settings::IngestSettings;
 /// How long a request may wait for its receipts, its turn included.
 const RECEIPT_TIMEOUT: Duration = Duration::from_secs(15);
 const SHED_RETRY_MS: u32 = 1_000;
+/// A CloudEvent in the JSON format.
+pub const EVENT: &str = "application/cloudevents+json";
 /// Semaphores count in u32; bodies are counted in pieces of this size.
 const PIECE_BYTES: usize = 1024;
 
@@ -45,7 +48,11 @@ pub struct Edge {
     pub refusals: Refusals,
     batcher: Batcher,
     room: Arc<Semaphore>,
+    room_pieces: u32,
 }
+
+/// The answers of queued requests, to come.
+type Receipts = oneshot::Receiver<Vec<Taken>>;
 
 /// Room in memory for one body, given back when the request is answered.
 #[must_use]
@@ -55,9 +62,11 @@ pub struct Room(#[allow(dead_code)] OwnedSemaphorePermit);
 
 impl Edge {
     pub fn new(settings: IngestSettings) -> Self {
+        let room_pieces = u32::try_from(settings.inflight_bytes_max / PIECE_BYTES).unwrap_or(u32::MAX);
         Self {
             batcher: Batcher::new(settings.admits_max),
-            room: Arc::new(Semaphore::new(settings.inflight_bytes_max / PIECE_BYTES)),
+            room: Arc::new(Semaphore::new(room_pieces as usize)),
+            room_pieces,
             settings,
             admission: RwLock::default(),
             keys: Keys::default(),
@@ -79,6 +88,13 @@ impl Edge {
 
     /// Whether the caller may publish now. `tenant`: whose stream it asks for, where it names one.
     pub async fn authorize(&self, api_key: Option<&str>, tenant: Option<&str>) -> Result<Arc<Principal>, Problem> {
+        let principal = self.identify(api_key, tenant).await?;
+        self.within_quota(&principal)?;
+        Ok(principal)
+    }
+
+    /// Whether the caller may publish at all.
+    pub async fn identify(&self, api_key: Option<&str>, tenant: Option<&str>) -> Result<Arc<Principal>, Problem> {
         let api_key = api_key.ok_or_else(refused)?;
         let principal = self.keys.principal(&self.admission()?, api_key, self.settings.key_ttl).await?;
         if !principal.may(Action::Publish) || principal.tenant == er_tenant::OPERATOR {
@@ -92,65 +108,128 @@ impl Edge {
             return Err(Problem::new(Kind::Forbidden, detail)
                 .mend("Leave `?tenant=` away: events go into the stream of the key's own tenant."));
         }
-        self.quotas.check(&principal.tenant, &principal.quota, Instant::now()).map_err(|wait_ms| {
+        Ok(principal)
+    }
+
+    /// Whether the tenant may send more now, or the answer that it may not.
+    pub fn within_quota(&self, principal: &Principal) -> Result<(), Problem> {
+        self.quota_wait(principal).map_or(Ok(()), |wait| {
             counter!("eventrunner_ingest_shed_total", "reason" => "quota").increment(1);
             let rate = principal.quota.events_per_s.unwrap_or_default();
-            Problem::new(Kind::RateLimited, format!("the quota of {rate} events a second is used up"))
-                .retry_after_ms(wait_ms)
-        })?;
-        Ok(principal)
+            Err(Problem::new(Kind::RateLimited, format!("the quota of {rate} events a second is used up"))
+                .retry_after_ms(u32::try_from(wait.as_millis()).unwrap_or(u32::MAX)))
+        })
+    }
+
+    /// How long until the tenant may send more; none when it may now.
+    pub fn quota_wait(&self, principal: &Principal) -> Option<Duration> {
+        let may = self.quotas.check(&principal.tenant, &principal.quota, Instant::now());
+        may.err().map(|ms| Duration::from_millis(ms.into()))
     }
 
     /// Room for a body of `bytes`, or the answer that there is none.
     pub fn room(&self, bytes: usize) -> Result<Room, Problem> {
-        let pieces = u32::try_from(bytes / PIECE_BYTES + 1).unwrap_or(u32::MAX);
-        Arc::clone(&self.room).try_acquire_many_owned(pieces).map(Room).map_err(|_| {
+        self.try_room(bytes).ok_or_else(|| {
             counter!("eventrunner_ingest_shed_total", "reason" => "memory").increment(1);
             Problem::new(Kind::Overloaded, "too many events are on their way already").retry_after_ms(SHED_RETRY_MS)
         })
     }
 
+    /// Room for a body of `bytes`, if there is any.
+    pub fn try_room(&self, bytes: usize) -> Option<Room> {
+        Arc::clone(&self.room).try_acquire_many_owned(self.pieces(bytes)).ok().map(Room)
+    }
+
+    /// Room for a body of `bytes`, once there is some. None when there will never be any again.
+    pub fn room_in_turn(&self, bytes: usize) -> impl Future<Output = Option<Room>> + Send + 'static {
+        let permit = Arc::clone(&self.room).acquire_many_owned(self.pieces(bytes));
+        async move { permit.await.ok().map(Room) }
+    }
+
+    fn pieces(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes / PIECE_BYTES + 1).unwrap_or(u32::MAX).min(self.room_pieces)
+    }
+
     /// Makes a request's events durable; returns their ids, in order.
     pub async fn publish(&self, principal: &Principal, publish: Publish) -> Result<Vec<String>, Problem> {
-        let admission = self.admission()?;
+        let taken = self.queue_one(principal, publish)?;
+        self.receipts(principal, taken).await?.pop().unwrap_or_else(|| Err(late()))
+    }
+
+    /// Makes events durable that are texts in the JSON format, at most as many as a call has requests. They go in the
+    /// same call, in order, and each is taken or not by itself.
+    pub async fn publish_each(&self, principal: &Principal, events: Vec<String>) -> Result<Vec<Taken>, Problem> {
+        let taken = self.queue_each(principal, events)?;
+        self.receipts(principal, taken).await
+    }
+
+    fn queue_one(&self, principal: &Principal, publish: Publish) -> Result<Receipts, Problem> {
         let (body, encoding) = match std::str::from_utf8(&publish.body) {
             Ok(text) => (Cow::Borrowed(text), Encoding::Utf8),
             Err(_) => (Cow::Owned(base64::engine::general_purpose::STANDARD.encode(&publish.body)), Encoding::Base64),
         };
         let id = uuid::Uuid::now_v7().to_string();
-        let received_us = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX));
-        let (reply, receipts) = oneshot::channel();
-        let job = Job::new(
-            &Request {
+        self.queue(
+            principal,
+            &[Request {
                 id: &id,
-                received_us,
+                received_us: now_us(),
                 content_type: publish.content_type.map(Cow::Owned),
                 encoding,
                 attributes: publish.attributes,
                 headers: publish.headers,
                 query: publish.query,
                 body: &body,
-            },
-            reply,
-        );
-        drop(body);
-        let tenant: Arc<str> = principal.tenant.as_str().into();
-        self.batcher.push(&tenant, &admission, job);
-        let late = || {
-            Problem::new(Kind::Timeout, "the events were not confirmed as safe in time; they may or may not be")
-                .mend("Send the same events with the same ids again.")
-                .retry_after_ms(SHED_RETRY_MS)
+            }],
+        )
+    }
+
+    fn queue_each(&self, principal: &Principal, events: Vec<String>) -> Result<Receipts, Problem> {
+        let (name, received_us) = (uuid::Uuid::now_v7(), now_us());
+        let ids: Vec<String> = (0..events.len()).map(|n| format!("{name}-{n}")).collect();
+        let request = |(id, body)| Request {
+            id,
+            received_us,
+            content_type: Some(Cow::Borrowed(EVENT)),
+            encoding: Encoding::Utf8,
+            attributes: Vec::new(),
+            headers: Vec::new(),
+            query: None,
+            body,
         };
-        let ids = tokio::time::timeout(RECEIPT_TIMEOUT, receipts).await.map_err(|_| late())?.map_err(|_| late())??;
-        self.quotas.charge(&principal.tenant, &principal.quota, ids.len());
-        counter!("eventrunner_events_received_total").increment(ids.len() as u64);
-        Ok(ids)
+        let all = ids.iter().map(String::as_str).zip(events.iter().map(String::as_str));
+        self.queue(principal, &all.map(request).collect::<Vec<_>>())
+    }
+
+    fn queue(&self, principal: &Principal, requests: &[Request<'_>]) -> Result<Receipts, Problem> {
+        let admission = self.admission()?;
+        let (reply, taken) = oneshot::channel();
+        let tenant: Arc<str> = principal.tenant.as_str().into();
+        self.batcher.push(&tenant, &admission, Job::new(requests, reply));
+        Ok(taken)
+    }
+
+    async fn receipts(&self, principal: &Principal, taken: Receipts) -> Result<Vec<Taken>, Problem> {
+        let taken = tokio::time::timeout(RECEIPT_TIMEOUT, taken).await.map_err(|_| late())?.map_err(|_| late())?;
+        let events: usize = taken.iter().flatten().map(Vec::len).sum();
+        self.quotas.charge(&principal.tenant, &principal.quota, events);
+        counter!("eventrunner_ingest_events_total").increment(events as u64);
+        Ok(taken)
     }
 
     /// Waits until everything that was taken is answered.
     pub async fn drain(&self) {
         self.batcher.drain().await;
     }
+}
+
+fn late() -> Problem {
+    Problem::new(Kind::Timeout, "the events were not confirmed as safe in time; they may or may not be")
+        .mend("Send the same events with the same ids again.")
+        .retry_after_ms(SHED_RETRY_MS)
+}
+
+fn now_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }

@@ -14,77 +14,39 @@ use bytes::{Bytes, BytesMut};
 use er_event::limits::{BODY_BYTES_MAX, HEADERS_BYTES_MAX};
 use er_event::{Kind, Problem};
 use http_body_util::BodyExt as _;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use metrics::{counter, histogram};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
 
+use crate::auth::credential;
 use crate::edge::{Edge, Publish};
+use crate::listen::{BODY_TIMEOUT, STREAMS_MAX};
 
-/// A client that sends its headers, or its body, slower than this is let go.
+/// A client that sends its headers slower than this is let go.
 const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// What is read of a body that was refused already.
 const DISCARD_BYTES_MAX: usize = 16 * BODY_BYTES_MAX;
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// Serves until `stop`, then lets requests under way finish.
-pub async fn serve(listener: TcpListener, edge: Arc<Edge>, connections_max: usize, stop: CancellationToken) {
-    let app = Router::new()
+/// What is served.
+pub fn app(edge: Arc<Edge>) -> Router {
+    Router::new()
         .route("/events", post(publish).fallback(wrong_method))
         .route("/healthz", get(|| async { "ok\n" }))
         .fallback(any(nowhere))
-        .with_state(edge);
+        .with_state(edge)
+}
+
+/// How connections are spoken to: HTTP/1.1 or HTTP/2, as the client likes.
+pub fn server() -> auto::Builder<TokioExecutor> {
     let mut server = auto::Builder::new(TokioExecutor::new());
     server.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_TIMEOUT).max_buf_size(4 * HEADERS_BYTES_MAX);
     server
         .http2()
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(HEADERS_BYTES_MAX).unwrap_or(u32::MAX))
-        .max_concurrent_streams(256);
-    let graceful = GracefulShutdown::new();
-    let room = Arc::new(Semaphore::new(connections_max));
-    loop {
-        let (stream, permit) = tokio::select! {
-            biased;
-            () = stop.cancelled() => break,
-            accepted = async {
-                let permit = Arc::clone(&room).acquire_owned().await;
-                (listener.accept().await, permit)
-            } => match accepted {
-                (Ok((stream, _)), Ok(permit)) => (stream, permit),
-                (Err(error), _) => {
-                    warn!(%error, "can't accept");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-                (_, Err(_)) => break,
-            },
-        };
-        // Without this every answer waits for the client's delayed acknowledgement.
-        if let Err(error) = stream.set_nodelay(true) {
-            debug!(%error, "no TCP_NODELAY");
-        }
-        let service = TowerToHyperService::new(app.clone());
-        let connection = server.serve_connection(TokioIo::new(stream), service).into_owned();
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            let _permit = permit;
-            if let Err(error) = connection.await {
-                debug!(%error, "connection ended");
-            }
-        });
-    }
-    drop(listener);
-    if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await.is_err() {
-        warn!("some connections did not finish in time");
-    }
+        .max_concurrent_streams(STREAMS_MAX);
+    server
 }
 
 async fn publish(State(edge): State<Arc<Edge>>, request: Request<Body>) -> Response {
@@ -93,18 +55,19 @@ async fn publish(State(edge): State<Arc<Edge>>, request: Request<Body>) -> Respo
     let response = match take(&edge, &parts, &mut body).await {
         Ok(ids) => accepted(&ids),
         Err(problem) => {
-            edge.refusals.note(api_key(&parts.headers), &problem);
+            edge.refusals.note("POST /events", credential(&parts.headers), &problem);
             discard(&mut body).await;
             refuse(&problem)
         }
     };
-    histogram!("eventrunner_ingest_request_seconds").record(started.elapsed().as_secs_f64());
-    counter!("eventrunner_ingest_requests_total", "status" => response.status().as_u16().to_string()).increment(1);
+    histogram!("eventrunner_ingest_request_seconds", "protocol" => "http").record(started.elapsed().as_secs_f64());
+    let status = response.status().as_u16().to_string();
+    counter!("eventrunner_ingest_requests_total", "protocol" => "http", "status" => status).increment(1);
     response
 }
 
 async fn take(edge: &Edge, parts: &Parts, body: &mut Body) -> Result<Vec<String>, Problem> {
-    let principal = edge.authorize(api_key(&parts.headers), tenant(parts.uri.query())).await?;
+    let principal = edge.authorize(credential(&parts.headers), tenant(parts.uri.query())).await?;
     let length = text(&parts.headers, header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
     if length.is_some_and(|length| length > BODY_BYTES_MAX) {
         return Err(too_large());
@@ -172,15 +135,6 @@ fn read_headers(headers: &HeaderMap, publish: &mut Publish) -> Result<(), Proble
         .mend("Move what is large from headers into the body, or use structured mode."));
     }
     Ok(())
-}
-
-/// `Authorization: Bearer <key>` or `X-API-Key: <key>`.
-fn api_key(headers: &HeaderMap) -> Option<&str> {
-    let bearer = text(headers, header::AUTHORIZATION).and_then(|value| {
-        let (scheme, key) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
-    });
-    bearer.or_else(|| headers.get("x-api-key")?.to_str().ok())
 }
 
 /// The tenant that the query names. Names of tenants need no decoding, so that what would need some is none.

@@ -13,7 +13,9 @@ use wasmcloud_provider_sdk::{get_connection, LinkConfig, LinkDeleteInfo, Provide
 
 use crate::admission::Admission;
 use crate::edge::Edge;
+use crate::grpc::Health;
 use crate::settings::IngestSettings;
+use crate::{grpc, http, listen};
 
 /// The provider; a clone is a handle to the same one.
 #[derive(Clone, Default)]
@@ -23,7 +25,7 @@ pub struct Ingest {
 
 #[derive(Default)]
 struct Inner {
-    started: OnceLock<(IngestSettings, Arc<Edge>)>,
+    started: OnceLock<(IngestSettings, Arc<Edge>, Health)>,
     caller: tokio::sync::OnceCell<Caller>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -32,26 +34,28 @@ struct Inner {
 impl Provider for Ingest {
     async fn init(&self, config: impl ProviderInitConfig) -> anyhow::Result<()> {
         let settings = IngestSettings::parse(config.get_config())?;
-        er_provider_kit::metrics::serve(settings.metrics_addr)
+        er_provider_kit::metrics::serve(settings.metrics_addr, "ingest")
             .with_context(|| format!("serving metrics on {}", settings.metrics_addr))?;
         let listener = TcpListener::bind(settings.addr)
             .await
             .with_context(|| format!("serving events on {} (setting `addr`)", settings.addr))?;
+        let grpc_listener = TcpListener::bind(settings.grpc_addr)
+            .await
+            .with_context(|| format!("serving gRPC on {} (setting `grpc_addr`)", settings.grpc_addr))?;
         info!(?settings, "starting");
         let edge = Arc::new(Edge::new(settings.clone()));
-        self.inner.tasks.spawn(crate::http::serve(
-            listener,
-            Arc::clone(&edge),
-            settings.connections_max,
-            self.inner.stop.clone(),
-        ));
+        let (grpc_app, health) = grpc::app(Arc::clone(&edge), self.inner.stop.clone()).await?;
+        let (stop, max) = (&self.inner.stop, settings.connections_max);
+        let tasks = &self.inner.tasks;
+        tasks.spawn(listen::serve(listener, http::app(Arc::clone(&edge)), http::server(), max, stop.clone()));
+        tasks.spawn(listen::serve(grpc_listener, grpc_app, grpc::server(), max, stop.clone()));
         // Set once: the SDK initializes a provider once.
-        let _ = self.inner.started.set((settings, edge));
+        let _ = self.inner.started.set((settings, edge, health));
         Ok(())
     }
 
     async fn receive_link_config_as_source(&self, link: LinkConfig<'_>) -> anyhow::Result<()> {
-        let (settings, edge) = self.inner.started.get().context("not initialized")?;
+        let (settings, edge, health) = self.inner.started.get().context("not initialized")?;
         anyhow::ensure!(
             link.wit_metadata.2.iter().any(|interface| interface == "admission"),
             "link to {}: this provider calls `admission`, not {:?}",
@@ -75,23 +79,28 @@ impl Provider for Ingest {
             component: link.target_id.into(),
             timeout: settings.admit_timeout,
         }));
+        health.serving(true).await;
         info!(component = link.target_id, "admitting");
         Ok(())
     }
 
     async fn delete_link_as_source(&self, _: impl LinkDeleteInfo) -> anyhow::Result<()> {
-        if let Some((_, edge)) = self.inner.started.get() {
+        if let Some((_, edge, health)) = self.inner.started.get() {
+            health.serving(false).await;
             edge.set_admission(None);
         }
         Ok(())
     }
 
     async fn shutdown(&self) -> anyhow::Result<()> {
+        if let Some((_, _, health)) = self.inner.started.get() {
+            health.clone().end().await;
+        }
         self.inner.stop.cancel();
         self.inner.tasks.close();
         let drained = async {
             self.inner.tasks.wait().await;
-            if let Some((_, edge)) = self.inner.started.get() {
+            if let Some((_, edge, _)) = self.inner.started.get() {
                 edge.drain().await;
             }
         };

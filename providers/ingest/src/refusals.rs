@@ -24,8 +24,8 @@ struct Written {
 // === impl Refusals ===
 
 impl Refusals {
-    /// Notes a refusal for want of a right (401, 403); others are the sender's own affair.
-    pub fn note(&self, api_key: Option<&str>, problem: &Problem) {
+    /// Notes a refusal of `what` for want of a right (401, 403); others are the sender's own affair.
+    pub fn note(&self, what: &str, api_key: Option<&str>, problem: &Problem) {
         if !matches!(problem.status, 401 | 403) {
             return;
         }
@@ -33,7 +33,7 @@ impl Refusals {
             if untold > 0 {
                 warn!(untold, "refusals that are not in this log");
             }
-            warn!("refused: POST /events {}: {}", caller(api_key), problem.detail);
+            warn!("refused: {what} {}: {}", caller(api_key), problem.detail);
         }
     }
 

@@ -12,10 +12,12 @@ use er_provider_kit::Settings;
 pub struct IngestSettings {
     /// Where HTTP is served.
     pub addr: SocketAddr,
+    /// Where gRPC is served.
+    pub grpc_addr: SocketAddr,
     pub metrics_addr: SocketAddr,
     /// Bodies held at once, over all requests; more is answered 503.
     pub inflight_bytes_max: usize,
-    /// Connections at once; further ones wait in the kernel.
+    /// Connections of each protocol at once; further ones wait in the kernel.
     pub connections_max: usize,
     /// Calls into the ingest component at once. At most its instances.
     pub admits_max: usize,
@@ -32,6 +34,7 @@ impl IngestSettings {
         let mut s = Settings::new("provider ingest", map);
         let settings = Self {
             addr: s.addr("addr", 8080)?,
+            grpc_addr: s.addr("grpc_addr", 8081)?,
             metrics_addr: s.addr("metrics_addr", 9465)?,
             inflight_bytes_max: s.number("inflight_bytes_max", 32 << 20, 1 << 20..=1 << 32)?,
             connections_max: s.number("connections_max", 2_048, 1..=100_000)?,

@@ -95,7 +95,7 @@ impl Drop for Delivery {
         if self.spent {
             return;
         }
-        counter!("eventrunner_unspent_deliveries_total").increment(1);
+        counter!("eventrunner_stream_unspent_total").increment(1);
         let message = self.message.clone();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move { message.ack_with(AckKind::Nak(None)).await });

@@ -7,7 +7,7 @@ use async_nats::jetstream::consumer::{pull, PullConsumer};
 use async_nats::jetstream::Context;
 use er_event::limits::BATCH_BYTES_MAX;
 use er_provider_kit::call::Caller;
-use metrics::{counter, gauge};
+use er_provider_kit::metrics::{failed, retried, Stage};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -88,7 +88,7 @@ impl Collector {
                 let delivered = group.iter().map(|delivery| delivery.position().1).max().unwrap_or(1);
                 let wait = backoff(BACKOFF_MIN, BACKOFF_MAX, delivered);
                 warn!(reason, delivered, wait_ms = wait.as_millis() as u64, "usage records wait");
-                counter!("eventrunner_usage_retries_total").increment(1);
+                retried(Stage::Usage, 1);
                 for delivery in group {
                     delivery.retry(wait).await;
                 }
@@ -106,7 +106,10 @@ impl Collector {
             }
             lines.push_str(std::str::from_utf8(&text).map_err(|e| e.to_string())?);
         }
-        collect(&self.caller, &self.billing, &lines, self.settings.timeout).await.map_err(|e| e.to_string())
+        collect(&self.caller, &self.billing, &lines, self.settings.timeout).await.map_err(|error| {
+            failed(Stage::Usage, error.word());
+            error.to_string()
+        })
     }
 
     async fn close(&self, stop: CancellationToken) {
@@ -138,7 +141,6 @@ impl Collector {
         let stream = self.js.get_stream(streams::USAGE).await?;
         let mut consumer: PullConsumer = stream.get_or_create_consumer(NAME, self.config()).await?;
         let info = consumer.info().await?;
-        gauge!("eventrunner_usage_records_waiting").set(info.num_pending as f64 + info.num_ack_pending as f64);
         if info.num_pending == 0 && info.num_ack_pending == 0 {
             return Ok(now_us);
         }

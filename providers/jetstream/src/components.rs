@@ -77,6 +77,20 @@ pub enum ComponentError {
     NoRuns(#[from] NoRuns),
 }
 
+// === impl ComponentError ===
+
+impl ComponentError {
+    /// One word for what happened, as metrics have it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Call(error) => error.word(),
+            Self::Refused { transient: true, .. } => "unavailable",
+            Self::Refused { .. } => "refused",
+            Self::Malformed(_) | Self::NoRuns(_) => "malformed",
+        }
+    }
+}
+
 // Discriminants of `types.fault-code` in the order of the WIT.
 const FAULT_EXHAUSTED: u8 = 4;
 const FAULT_UNAVAILABLE: u8 = 5;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use er_provider_kit::call::Caller;
+use er_tenant::consumers::durable;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
@@ -54,7 +55,7 @@ pub struct Consumer {
 /// that its link gives it, else by its component.
 pub fn names(id: &str, settings: &ConsumerSettings) -> (String, String) {
     match &settings.consumer {
-        Some(name) => (name.clone(), format!("{}={name}", settings.tenant)),
+        Some(name) => (name.clone(), durable(&settings.tenant, name)),
         None => {
             let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' };
             let name: String = id.chars().map(plain).collect();

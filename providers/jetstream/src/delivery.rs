@@ -9,8 +9,9 @@ use er_event::dead::DeadLetter;
 use er_event::event::{parse_batch, split, type_matches, types, BatchWriter, EventRef};
 use er_event::Runs;
 use er_provider_kit::call::CallError;
+use er_provider_kit::metrics::{failed, Stage};
 use metrics::{counter, histogram};
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::ack::Delivery;
 use crate::components::{handle, ComponentError};
@@ -129,7 +130,6 @@ impl Consumer {
             Some(dead_letter(&self.settings.tenant, call.received_us, call.round, &letter))
         };
         let letters: Vec<Outgoing> = events.into_iter().filter_map(letter).collect();
-        counter!("eventrunner_events_dropped_total", "reason" => "policy").increment(letters.len() as u64);
         publish_all(&self.js, letters).await.map_err(|e| Away(e.to_string()))
     }
 
@@ -162,18 +162,22 @@ impl Consumer {
         self.note_hop(events);
         let started = Instant::now();
         let answer = handle(&self.caller, &self.id, events, self.settings.timeout).await;
+        histogram!("eventrunner_delivery_batch_events").record(count as f64);
         let (wall, handled_us) = (started.elapsed(), now_us());
-        histogram!("eventrunner_consumer_seconds").record(wall.as_secs_f64());
+        histogram!("eventrunner_delivery_call_seconds").record(wall.as_secs_f64());
+        if let Err(error) = &answer {
+            failed(Stage::Delivery, error.word());
+        }
         let whole;
         let parsed;
         let unhandled: Vec<(usize, Unhandled)> = match answer {
             Ok(failures) if failures.is_empty() => {
-                self.strikes.clear();
+                self.strikes.took();
                 self.report(events.len(), count, 0, call, wall, handled_us).await;
                 return Ok(Called { wall, failed: Vec::new() });
             }
             Ok(failures) => {
-                self.strikes.clear();
+                self.strikes.took();
                 whole = false;
                 parsed = parse_batch(events).map_err(|e| Away(e.to_string()))?;
                 parsed
@@ -189,14 +193,17 @@ impl Consumer {
             Err(error @ ComponentError::Call(CallError::NoResponders { .. } | CallError::Lattice(_))) => {
                 return Err(Away(error.to_string()))
             }
+            Err(error) if !matches!(error, ComponentError::Refused { .. }) && self.settling().await => {
+                info!(consumer = &*self.id, reason = %error, "a first call failed: its host may not have its links yet");
+                return Err(Away(error.to_string()));
+            }
             Err(error) => {
                 whole = true;
                 parsed = parse_batch(events).map_err(|e| Away(e.to_string()))?;
                 let reason = error.to_string();
                 warn!(consumer = &*self.id, call.attempt, events = parsed.len(), reason, "batch failed");
                 let timeout = matches!(error, ComponentError::Call(CallError::Timeout { .. }));
-                let emits = self.provider.emitter(&self.id).is_some();
-                self.strikes.strike(&reason, timeout, emits).await.map_err(Away)?;
+                self.strikes.strike(&reason, timeout).await.map_err(Away)?;
                 parsed
                     .iter()
                     .enumerate()
@@ -204,7 +211,7 @@ impl Consumer {
                     .collect()
             }
         };
-        counter!("eventrunner_delivery_failures_total").increment(unhandled.len() as u64);
+        counter!("eventrunner_delivery_events_failed_total").increment(unhandled.len() as u64);
         let policy = Policy {
             tenant: &self.settings.tenant,
             consumer: &self.name,
@@ -217,6 +224,10 @@ impl Consumer {
         publish_all(&self.js, out).await.map_err(|e| Away(e.to_string()))?;
         self.report(events.len(), count, unhandled.len(), call, wall, handled_us).await;
         Ok(Called { wall, failed })
+    }
+
+    async fn settling(&self) -> bool {
+        self.strikes.settling(&self.id, self.provider.emitter(&self.id).is_some()).await
     }
 
     /// What the consumer emits while it works on these events is one hop further than the furthest of them.
@@ -237,10 +248,10 @@ impl Consumer {
     /// A delivery report on `er.report.delivery.<tenant>` for whoever listens: bench, demo, tests. Not durable.
     async fn report(&self, bytes: usize, count: usize, failed: usize, call: Call<'_>, wall: Duration, handled_us: u64) {
         let Call { attempt, received_us, .. } = call;
-        counter!("eventrunner_events_delivered_total").increment((count - failed.min(count)) as u64);
+        counter!("eventrunner_delivery_events_total").increment((count - failed.min(count)) as u64);
         if received_us > 0 && attempt == 1 {
             let latency = Duration::from_micros(handled_us.saturating_sub(received_us));
-            histogram!("eventrunner_delivery_seconds").record(latency.as_secs_f64());
+            histogram!("eventrunner_delivery_ingest_to_consumer_seconds").record(latency.as_secs_f64());
         }
         let report = serde_json::json!({
             "consumer": &*self.id,

@@ -31,7 +31,7 @@ impl Jetstream {
             })
             .collect();
         self.append_raw(&tenant, entries).await.map_err(|fault| fault.detail)?;
-        metrics::counter!("eventrunner_events_emitted_total").increment(count as u64);
+        metrics::counter!("eventrunner_delivery_events_emitted_total").increment(count as u64);
         u32::try_from(count).map_err(|e| e.to_string())
     }
 }

@@ -51,6 +51,12 @@ impl<R: Record> Followed<R> {
         self.0.records.read().unwrap_or_else(PoisonError::into_inner).get(owner).cloned()
     }
 
+    /// Every record with whom it is of.
+    pub fn all(&self) -> Vec<(String, R)> {
+        let records = self.0.records.read().unwrap_or_else(PoisonError::into_inner);
+        records.iter().map(|(owner, (_, record))| (owner.clone(), record.clone())).collect()
+    }
+
     /// Told whenever any of the records changed.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.0.changed.subscribe()

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use er_provider_kit::call::Caller;
+use er_provider_kit::metrics::{failed, Stage};
 use metrics::{counter, gauge};
 use serde_json::json;
 use tracing::warn;
@@ -85,7 +86,7 @@ impl Decider {
 
     async fn decide(&self, caller: &Caller, questions: &[String]) -> Result<Vec<Decision>, String> {
         let result = self.ask(caller, questions).await;
-        gauge!("eventrunner_policy_answers").set(if result.is_ok() { 1.0 } else { 0.0 });
+        gauge!("eventrunner_delivery_policy_answers").set(if result.is_ok() { 1.0 } else { 0.0 });
         let mut told = lock(&self.0);
         match &result {
             Ok(_) => {
@@ -94,7 +95,8 @@ impl Decider {
                 }
             }
             Err(reason) => {
-                counter!("eventrunner_policy_waits_total").increment(1);
+                counter!("eventrunner_delivery_policy_waits_total").increment(1);
+                failed(Stage::Policy, "undecided");
                 if told.trouble.as_ref() != Some(reason) {
                     warn!(reason, "no policy decides: nothing is delivered meanwhile");
                 }
@@ -147,7 +149,7 @@ impl Gate {
         let decisions = self.decider.decide(&self.caller, &questions).await?;
         if decisions.iter().any(|decision| !decision.allow) && !self.tenants.active(&self.tenant) {
             // No verdict on the events: they wait for their tenant.
-            counter!("eventrunner_policy_waits_total").increment(1);
+            counter!("eventrunner_delivery_policy_waits_total").increment(1);
             return Err(format!("tenant {} is suspended, or there is none of that name", self.tenant));
         }
         let mut kept = lock(&self.kept);

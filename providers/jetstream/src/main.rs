@@ -2,6 +2,7 @@
 //! letters, tenant delivery and key-value buckets. It looks inside an event no more than routing needs.
 
 mod ack;
+mod backlog;
 mod batch;
 mod bindings;
 mod collector;
@@ -13,6 +14,7 @@ mod emitter;
 mod fault;
 mod follow;
 mod gate;
+mod hosts;
 mod kv;
 mod meter;
 mod payload;

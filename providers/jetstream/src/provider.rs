@@ -20,6 +20,7 @@ use wasmcloud_provider_sdk::{
     ProviderInitConfig,
 };
 
+use crate::backlog;
 use crate::bindings::eventrunner::platform::types::{Fault, FaultCode};
 use crate::collector::Collector;
 use crate::consumer::{self, Consumer};
@@ -36,6 +37,8 @@ use crate::usage::UsageLog;
 
 /// How long JetStream may take to confirm a message.
 const PUBACK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Feeds no component: no id in a lattice is like it.
+const BACKLOG: &str = "*backlog";
 const START_WAIT: Duration = Duration::from_millis(500);
 
 /// The provider; a clone is a handle to the same one.
@@ -252,7 +255,7 @@ impl Jetstream {
 impl Provider for Jetstream {
     async fn init(&self, config: impl ProviderInitConfig) -> anyhow::Result<()> {
         let settings = ProviderSettings::parse(config.get_config())?;
-        er_provider_kit::metrics::serve(settings.metrics_addr)
+        er_provider_kit::metrics::serve(settings.metrics_addr, "jetstream")
             .with_context(|| format!("serving metrics on {}", settings.metrics_addr))?;
         info!(?settings, "starting");
         // wadm puts no links from a provider to a provider.
@@ -261,6 +264,13 @@ impl Provider for Jetstream {
         }
         // Set once: the SDK initializes a provider once.
         let _ = self.inner.settings.set(settings);
+        self.worker(BACKLOG, |provider, stop| async move {
+            let parts = provider.parts().await?;
+            let (js, held) = (parts.js.clone(), parts.consumers().await?);
+            let (every, tenants_max) = (parts.settings.backlog_every, parts.settings.metrics_tenants_max);
+            backlog::watch(js, held, every, tenants_max, stop).await;
+            Ok(())
+        });
         Ok(())
     }
 

@@ -1,8 +1,11 @@
 //! Publishing with a PubAck: what returned `Ok` is on disk.
 
-use async_nats::jetstream::context::PublishError;
+use std::time::Instant;
+
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::Context;
 use async_nats::HeaderMap;
+use metrics::{counter, histogram};
 
 use crate::payload::Payload;
 use crate::streams;
@@ -28,8 +31,29 @@ pub async fn publish(js: &Context, out: Outgoing) -> Result<(), PublishError> {
         headers.insert(*name, value.as_str());
     }
     let payload = out.payload.into_message(&mut headers);
-    js.publish_with_headers(out.subject, headers, payload).await?.await?;
-    Ok(())
+    let (stream, started) = (streams::of(&out.subject), Instant::now());
+    let published = async { js.publish_with_headers(out.subject, headers, payload).await?.await }.await;
+    match published {
+        Ok(_) => {
+            histogram!("eventrunner_stream_publish_seconds", "stream" => stream).record(started.elapsed());
+            Ok(())
+        }
+        Err(error) => {
+            counter!("eventrunner_stream_publish_errors_total", "stream" => stream, "reason" => word(&error))
+                .increment(1);
+            Err(error)
+        }
+    }
+}
+
+fn word(error: &PublishError) -> &'static str {
+    match error.kind() {
+        PublishErrorKind::StreamNotFound => "no-stream",
+        PublishErrorKind::TimedOut => "timeout",
+        PublishErrorKind::BrokenPipe => "lattice",
+        // Full, mostly: what the server says for itself is in the log of whoever publishes.
+        _ => "refused",
+    }
 }
 
 /// Publishes all at once, and waits for every PubAck.

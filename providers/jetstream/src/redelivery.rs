@@ -7,6 +7,7 @@ use async_nats::jetstream::consumer::pull;
 use async_nats::jetstream::stream::Stream;
 use er_event::dead::DeadLetter;
 use er_event::event::{partition_of, EventRef, PARTITIONS};
+use er_tenant::consumers::durable;
 use futures::{StreamExt as _, TryStreamExt as _};
 use metrics::counter;
 use serde_json::{json, Value};
@@ -89,7 +90,7 @@ impl Handler<Option<Context>> for Jetstream {
             let done: Vec<bool> = done.buffered(AT_ONCE).try_collect().await.map_err(away)?;
             let discarded = done.into_iter().filter(|done| *done).count();
             info!(tenant, discarded, "audit: dead letters discarded");
-            counter!("eventrunner_dead_letters_discarded_total").increment(discarded as u64);
+            counter!("eventrunner_redelivery_discarded_total").increment(discarded as u64);
             Ok(json!({ "discarded": discarded }).to_string())
         }
         .await)
@@ -199,7 +200,7 @@ async fn redrive(parts: &Parts, stream: &Stream, tenant: &str, seqs: Vec<u64>) -
     let kept: Vec<Value> =
         done.into_iter().filter_map(|(seq, result)| Some(json!({ "seq": seq, "reason": result.err()? }))).collect();
     info!(tenant, redriven, kept = kept.len(), "audit: dead letters redriven");
-    counter!("eventrunner_dead_letters_redriven_total").increment(redriven as u64);
+    counter!("eventrunner_redelivery_redriven_total").increment(redriven as u64);
     Ok(json!({ "redriven": redriven, "kept": kept }).to_string())
 }
 
@@ -255,7 +256,7 @@ async fn has_retries(parts: &Parts, tenant: &str, consumer: &str) -> anyhow::Res
     }
     let stream = parts.js.get_stream(streams::RETRY).await.context("the stream of retries")?;
     let subject = streams::retry_subject(tenant, consumer);
-    for durable in [format!("{tenant}={consumer}"), consumer.to_owned()] {
+    for durable in [durable(tenant, consumer), consumer.to_owned()] {
         let [_, name] = streams::delivery_names(&durable);
         // A place of that name may be another tenant's.
         if let Ok(found) = stream.get_consumer::<pull::Config>(&name).await {

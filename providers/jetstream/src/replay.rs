@@ -250,6 +250,7 @@ impl Job {
         consumer: &async_nats::jetstream::consumer::PullConsumer,
         until_us: i64,
     ) -> anyhow::Result<bool> {
+        let mut delivered = 0;
         loop {
             self.room().await?;
             let started = Instant::now();
@@ -259,6 +260,9 @@ impl Job {
             while let Some(message) = messages.next().await {
                 let message = message.map_err(|e| anyhow::anyhow!(e))?;
                 let info = message.info().map_err(|e| anyhow::anyhow!(e))?;
+                delivered += 1;
+                // Nobody acknowledges these, so JetStream does not send again what got lost.
+                anyhow::ensure!(info.consumer_sequence == delivered, "a message was lost on its way");
                 let published_us = info.published.unix_timestamp_nanos() / 1_000;
                 if published_us >= i128::from(until_us) {
                     over = true;
@@ -271,11 +275,11 @@ impl Job {
                 }
             }
             publish_all(&self.js, out).await?;
-            counter!("eventrunner_events_replayed_total").increment(events);
+            counter!("eventrunner_redelivery_replayed_total").increment(events);
             self.replay.sent += events;
             self.replay.position = last.unwrap_or(self.replay.position);
-            // Nothing came: that was the stream's end, for now. What comes in later is not of this window's past.
-            if over || last.is_none() {
+            // At the stream's end, for now: what comes in later is not of this window's past.
+            if over || (last.is_none() && consumer.clone().info().await?.num_pending == 0) {
                 return Ok(true);
             }
             if !self.note().await? {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use er_event::dead::DeadLetter;
 use er_event::event::{BatchWriter, EventRef};
+use er_provider_kit::metrics::{dropped, retried, Stage};
 use metrics::counter;
 
 use crate::payload::Payload;
@@ -57,6 +58,7 @@ impl Policy<'_> {
         if attempt >= self.attempts_max {
             return unhandled.iter().map(|event| self.dead(attempt, event, received_us)).collect();
         }
+        retried(Stage::Delivery, 1);
         let piece = if whole { unhandled.len().div_ceil(PIECES) } else { 1 };
         unhandled
             .chunks(piece.max(1))
@@ -118,7 +120,10 @@ pub fn headers(attempt: u32, not_before_us: u64, events: usize, round: &str) -> 
 
 /// A dead letter as a message of `ER_DEAD`. `round`: which redrive or replay brought the event; empty where none did.
 pub fn dead_letter(tenant: &str, received_us: u64, round: &str, letter: &DeadLetter) -> Outgoing {
-    counter!("eventrunner_dead_letters_total", "stage" => letter.stage.clone()).increment(1);
+    counter!("eventrunner_pipeline_dead_letters_total", "stage" => letter.stage.clone()).increment(1);
+    // A tenant's rule and a policy say on purpose that an event goes no further.
+    let intentional = matches!(letter.stage.as_str(), "rules" | "policy");
+    dropped(letter.stage.clone(), "dead-letter", intentional, 1);
     let (source, id) = EventRef::parse(&letter.event)
         .map(|event| (event.source.into_owned(), event.id.into_owned()))
         .unwrap_or_else(|_| (String::new(), letter.event.clone()));

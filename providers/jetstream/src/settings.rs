@@ -25,6 +25,10 @@ pub struct ProviderSettings {
     pub replicas: usize,
     /// Calls that fail as a whole in a row, until a consumer is paused; 0: never.
     pub strikes_max: u32,
+    /// Tenants that metrics name; what is of more is told as one sum.
+    pub metrics_tenants_max: usize,
+    /// Between two looks at what waits in the streams.
+    pub backlog_every: Duration,
     /// Id in the lattice of the provider that decides what may be delivered; none: the one that a link names.
     pub policy: Option<String>,
 }
@@ -96,6 +100,8 @@ impl ProviderSettings {
             usage_age_max: Duration::from_secs(s.number("usage_age_max_h", 1_680, 1..=87_600)? * hour),
             replicas: s.number("replicas", 1, 1..=5)?,
             strikes_max: s.number("strikes_max", 5, 0..=1_000)?,
+            metrics_tenants_max: s.number("metrics_tenants_max", 50, 0..=1_000)?,
+            backlog_every: s.millis("backlog_every_ms", 5_000, 100..=600_000)?,
             policy: s.text("policy").map(str::to_string),
         };
         s.finish()?;

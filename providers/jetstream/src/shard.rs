@@ -9,6 +9,7 @@ use er_event::dead::{read_dead, DeadLetter};
 use er_event::event::split;
 use er_event::Runs;
 use er_provider_kit::call::{CallError, Caller};
+use er_provider_kit::metrics::{dropped, failed, retried, Stage};
 use er_tenant::rules::NO_RULES;
 use metrics::{counter, histogram};
 use tokio_util::sync::CancellationToken;
@@ -112,7 +113,7 @@ impl Shard {
         } else {
             self.together(tenant, &group, &id).await
         };
-        histogram!("eventrunner_engine_seconds").record(started.elapsed().as_secs_f64());
+        histogram!("eventrunner_engine_call_seconds").record(started.elapsed().as_secs_f64());
         match result {
             Ok(()) => {
                 for delivery in group.deliveries {
@@ -123,7 +124,7 @@ impl Shard {
             Err(reason) => {
                 let wait = backoff(delivered);
                 warn!(tenant, first, last, delivered, reason, wait_ms = wait.as_millis() as u64, "raw batch goes back");
-                counter!("eventrunner_engine_retries_total").increment(1);
+                retried(Stage::Engine, 1);
                 for delivery in group.deliveries {
                     delivery.retry(wait).await;
                 }
@@ -136,6 +137,7 @@ impl Shard {
         let batch = group.batch().map_err(|e| e.to_string())?;
         let claims = group.claims();
         let outcome = self.process(tenant, &claims, text(&batch)?).await.map_err(|e| e.to_string())?;
+        histogram!("eventrunner_engine_batch_events").record(group.count() as f64);
         let used = meter::raw(tenant, &group.deliveries, outcome.evaluations.as_ref(), outcome.repeated.as_ref())?;
         let unchanged = || (group.payload(&batch), group.count());
         let publish = self.publish(tenant, unchanged, outcome, id, group);
@@ -145,7 +147,16 @@ impl Shard {
     async fn process(&self, tenant: &str, claims: &Runs, raw: &str) -> Result<Outcome, ComponentError> {
         // One version for the whole batch.
         let (rules, keep_h) = (self.tenants.rules_of(tenant), self.tenants.keep_h_of(tenant));
-        process(&self.caller, &self.engine, Work { tenant, rules, keep_h, claims, raw }, self.timeout).await
+        let outcome =
+            process(&self.caller, &self.engine, Work { tenant, rules, keep_h, claims, raw }, self.timeout).await;
+        match &outcome {
+            Ok(outcome) => {
+                let evaluations: u64 = outcome.evaluations.as_ref().map_or(0, |runs| runs.iter().sum());
+                counter!("eventrunner_rules_evaluations_total").increment(evaluations);
+            }
+            Err(error) => failed(Stage::Engine, error.word()),
+        }
+        outcome
     }
 
     /// Publishes the outcome of a batch. `unchanged`: the batch itself, and how many events it holds.
@@ -158,6 +169,9 @@ impl Shard {
         group: &Group,
     ) -> Result<(), String> {
         let (received_us, round) = first(group);
+        // The engine answers when all of it is stored.
+        let latency = Duration::from_micros(now_us().saturating_sub(received_us));
+        histogram!("eventrunner_engine_ingest_to_store_seconds").record(latency);
         let mut out = Vec::new();
         let ran = outcome.rules;
         let mut batches = Vec::new();
@@ -171,7 +185,7 @@ impl Shard {
             None => batches.push(unchanged()),
         }
         for (index, (payload, count)) in batches.into_iter().enumerate().filter(|(_, (_, count))| *count > 0) {
-            counter!("eventrunner_events_stored_total").increment(count as u64);
+            counter!("eventrunner_engine_events_total").increment(count as u64);
             out.push(Outgoing {
                 subject: streams::events_subject(tenant),
                 message_id: format!("events-{id}-{index}"),
@@ -211,8 +225,8 @@ impl Shard {
         let stats: serde_json::Value = serde_json::from_str(&ran).unwrap_or_default();
         let number = |name: &str| stats.get(name).and_then(serde_json::Value::as_u64).unwrap_or_default();
         counter!("eventrunner_rules_events_total").increment(number("events"));
-        counter!("eventrunner_events_dropped_total", "reason" => "rules").increment(number("dropped"));
-        counter!("eventrunner_rules_emitted_total").increment(number("emitted"));
+        dropped("rules".into(), "dropped", true, usize::try_from(number("dropped")).unwrap_or_default());
+        counter!("eventrunner_rules_events_emitted_total").increment(number("emitted"));
         let fired = stats.get("fired").and_then(serde_json::Value::as_object);
         let fired = fired.map_or(0, |fired| fired.values().filter_map(serde_json::Value::as_u64).sum());
         counter!("eventrunner_rules_fired_total").increment(fired);

@@ -6,6 +6,7 @@ use async_nats::jetstream::consumer::{pull, AckPolicy, DeliverPolicy};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, Context};
 
+pub use er_tenant::consumers::{delivery_names, retry_subject, EVENTS_STREAM as EVENTS, RETRY_STREAM as RETRY};
 use er_tenant::consumers::{CONSUMERS_BUCKET, REPLAYS_BUCKET};
 use er_tenant::rules::RULES_BUCKET;
 
@@ -13,23 +14,22 @@ use crate::settings::ProviderSettings;
 
 /// Raw events: durable before anything interprets them, gone when the engine's outcome is durable.
 pub const RAW: &str = "ER_RAW";
-/// Normalized events of all tenants, a subject each.
-pub const EVENTS: &str = "ER_EVENTS";
 /// What reached no other end, with its reason.
 pub const DEAD: &str = "ER_DEAD";
-/// Events that a consumer did not handle, waiting for their next attempt.
-pub const RETRY: &str = "ER_RETRY";
 /// Usage records, kept for proof after they were collected.
 pub const USAGE: &str = "ER_USAGE";
 
 /// Buckets that components may use; any other name is refused.
-pub const BUCKETS: [&str; 6] = [
+pub const BUCKETS: [&str; 9] = [
     er_tenant::TENANTS_BUCKET,
     er_tenant::KEYS_BUCKET,
     RULES_BUCKET,
     er_tenant::billing::BILLING_BUCKET,
     CONSUMERS_BUCKET,
     REPLAYS_BUCKET,
+    er_tenant::IDEMPOTENCY_BUCKET,
+    er_tenant::members::MEMBERS_BUCKET,
+    er_tenant::gateway::GATEWAY_BUCKET,
 ];
 
 /// Header: when the first event of the message came in, in microseconds since 1970.
@@ -63,13 +63,16 @@ pub fn usage_subject(tenant: &str) -> String {
     format!("er.usage.{tenant}")
 }
 
-pub fn retry_subject(tenant: &str, consumer: &str) -> String {
-    format!("er.retry.{tenant}.{consumer}")
-}
-
-/// What JetStream calls the delivery of fresh events to a consumer, and that of what is tried again.
-pub fn delivery_names(durable: &str) -> [String; 2] {
-    [format!("consumer-{durable}"), format!("retry-{durable}")]
+/// The stream that a subject of ours belongs to.
+pub fn of(subject: &str) -> &'static str {
+    match subject.split('.').nth(1) {
+        Some("raw") => RAW,
+        Some("events") => EVENTS,
+        Some("dead") => DEAD,
+        Some("retry") => RETRY,
+        Some("usage") => USAGE,
+        _ => "",
+    }
 }
 
 /// The tenant of a raw subject.
@@ -135,6 +138,11 @@ pub async fn ensure(js: &Context, settings: &ProviderSettings) -> anyhow::Result
             js.create_key_value(jetstream::kv::Config {
                 bucket: bucket.into(),
                 history: 5,
+                max_age: if bucket == er_tenant::IDEMPOTENCY_BUCKET {
+                    er_tenant::IDEMPOTENCY_AGE
+                } else {
+                    Duration::ZERO
+                },
                 storage: StorageType::File,
                 num_replicas: settings.replicas,
                 ..jetstream::kv::Config::default()

@@ -1,25 +1,27 @@
 //! Consumers that are held: by their owner, by an update, or because they failed too often in a row.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use async_nats::jetstream::kv::{Store, UpdateErrorKind};
 use er_event::event::rfc3339_us;
 use er_tenant::consumers::{owner, owner_of_state, seen_path, state_path, By, Seen, State, EVERY_STATE};
-use futures::StreamExt as _;
 use metrics::counter;
-use serde_json::Value;
 use tokio::sync::watch;
 use tracing::{info, warn};
-use wasmcloud_provider_sdk::get_connection;
 
 use crate::follow::{Followed, Record};
+use crate::hosts;
 use crate::publish::now_us;
 
-/// A consumer whose emitter is not linked yet fails through no fault of its own, for so long after its delivery began.
-const SETTLING: Duration = Duration::from_secs(30);
-const PING_WAIT: Duration = Duration::from_secs(1);
+/// How long the host of a consumer that is new must have been at leisure, so that it has taken in the consumer's links.
+const LEISURE: Duration = Duration::from_secs(3);
+/// A consumer that may emit gets its emitter's link about when its delivery begins; one that never gets it does without.
+const EMITTER_WITHIN: Duration = Duration::from_secs(30);
+/// Whatever its host does: after so long the fault is the consumer's.
+const SETTLED_AFTER: Duration = Duration::from_secs(180);
 /// Characters of a failure that are told with a pause.
 const CAUSE_CHARS_MAX: usize = 300;
 
@@ -31,6 +33,10 @@ pub struct Strikes {
     consumer: String,
     max: u32,
     started: Instant,
+    /// Whether it ever took a call: then its links are there.
+    proven: AtomicBool,
+    /// Since when its host answers at once, as far as it was asked.
+    leisure: Mutex<Option<Instant>>,
     in_a_row: AtomicU32,
 }
 
@@ -67,6 +73,8 @@ impl Strikes {
             consumer: consumer.into(),
             max,
             started: Instant::now(),
+            proven: AtomicBool::new(false),
+            leisure: Mutex::default(),
             in_a_row: AtomicU32::new(0),
         }
     }
@@ -94,19 +102,39 @@ impl Strikes {
         }
     }
 
-    /// The consumer took a call, or starts anew.
+    /// The consumer took a call.
+    pub fn took(&self) {
+        self.proven.store(true, Ordering::Relaxed);
+        self.clear();
+    }
+
+    /// It starts anew.
     pub fn clear(&self) {
         self.in_a_row.store(0, Ordering::Relaxed);
     }
 
-    /// A whole call failed. `emits`: whether the consumer's emitter is linked; `timeout`: whether there was no answer, which
-    /// may be its host's fault. An error says that it should be paused, and could not be.
-    pub async fn strike(&self, cause: &str, timeout: bool, emits: bool) -> Result<(), String> {
-        if (!emits && self.started.elapsed() < SETTLING) || (timeout && !tenant_host_answers().await) {
+    /// Whether a whole call may have failed only since the consumer's host has not taken in its links yet, which it does when
+    /// it has compiled whatever was started before: a call of the emitter traps until then. `component`: the consumer in the lattice;
+    /// `emits`: whether its emitter's link is here.
+    pub async fn settling(&self, component: &str, emits: bool) -> bool {
+        let age = self.started.elapsed();
+        if self.proven.load(Ordering::Relaxed) || age > SETTLED_AFTER {
+            return false;
+        }
+        let at_leisure = (emits || age > EMITTER_WITHIN) && hosts::run(component).await;
+        let mut leisure = self.leisure.lock().unwrap_or_else(PoisonError::into_inner);
+        *leisure = at_leisure.then(|| leisure.unwrap_or_else(Instant::now));
+        leisure.is_none_or(|since| since.elapsed() < LEISURE)
+    }
+
+    /// A whole call failed. `timeout`: whether there was no answer, which may be its host's fault. An error says that it
+    /// should be paused, and could not be.
+    pub async fn strike(&self, cause: &str, timeout: bool) -> Result<(), String> {
+        if timeout && !hosts::alive().await {
             return Ok(());
         }
         let strikes = self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
-        counter!("eventrunner_consumer_strikes_total").increment(1);
+        counter!("eventrunner_delivery_strikes_total").increment(1);
         if self.max == 0 || strikes < self.max {
             return Ok(());
         }
@@ -134,7 +162,7 @@ impl Strikes {
             Err(error) if error.kind() != UpdateErrorKind::WrongLastRevision => Err(error).context("the state"),
             _ => Ok(()),
         };
-        counter!("eventrunner_consumers_paused_total").increment(1);
+        counter!("eventrunner_delivery_pauses_total").increment(1);
         warn!(tenant = self.tenant, consumer = self.consumer, strikes, cause, "paused");
         written
     }
@@ -146,25 +174,6 @@ fn reason(strikes: u32, cause: &str) -> String {
         "paused after {strikes} calls in a row that failed as a whole; the last one: {cause}. Events wait, none is lost. Put \
          in a version that is mended, or resume it to try again"
     )
-}
-
-/// Whether a host that runs tenants' code is alive: what does not answer on one that is not, is not slow.
-async fn tenant_host_answers() -> bool {
-    let connection = get_connection();
-    let (nats, inbox) = (&connection.nats, connection.nats.new_inbox());
-    let look = async {
-        let mut answers = nats.subscribe(inbox.clone()).await.ok()?;
-        let subject = format!("wasmbus.ctl.v1.{}.host.ping", connection.lattice);
-        nats.publish_with_reply(subject, inbox, "".into()).await.ok()?;
-        while let Some(answer) = answers.next().await {
-            let answer: Value = serde_json::from_slice(&answer.payload).unwrap_or_default();
-            if answer["response"]["labels"]["eventrunner.role"] == "tenant" {
-                return Some(());
-            }
-        }
-        None
-    };
-    tokio::time::timeout(PING_WAIT, look).await.ok().flatten().is_some()
 }
 
 #[cfg(test)]

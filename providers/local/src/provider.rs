@@ -46,7 +46,7 @@ impl Provider for Local {
     async fn init(&self, config: impl ProviderInitConfig) -> anyhow::Result<()> {
         let settings = ProviderSettings::parse(config.get_config())?;
         info!(?settings, "starting");
-        er_provider_kit::metrics::serve(settings.metrics_addr)
+        er_provider_kit::metrics::serve(settings.metrics_addr, "local")
             .with_context(|| format!("serving metrics on {}", settings.metrics_addr))?;
         let options = Options {
             dir: settings.data_dir.join(EVENTS_DIR),

@@ -63,6 +63,8 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Told {
     current: Option<Current>,
+    /// Its place in the library; 0: nothing was ever activated.
+    activation: u64,
     refused: Option<String>,
     /// Why the last round of questions had no answer.
     away: Option<String>,
@@ -127,13 +129,13 @@ impl Desk {
         };
         let allow = if answer.decision.allow { "true" } else { "false" };
         if answer.cached {
-            counter!("er_policy_decisions_total", "allow" => allow, "cached" => "true").increment(1);
+            counter!("eventrunner_policy_decisions_total", "allow" => allow, "cached" => "true").increment(1);
         } else {
-            counter!("er_policy_decisions_total", "allow" => allow, "cached" => "false").increment(1);
-            histogram!("er_policy_decision_seconds").record(started.elapsed().as_secs_f64());
+            counter!("eventrunner_policy_decisions_total", "allow" => allow, "cached" => "false").increment(1);
+            histogram!("eventrunner_policy_decision_seconds").record(started.elapsed().as_secs_f64());
         }
         if let Some(failure) = answer.decision.failure {
-            counter!("er_policy_failures_total", "failure" => failure.as_str()).increment(1);
+            counter!("eventrunner_policy_failures_total", "failure" => failure.as_str()).increment(1);
         }
         inner.log.note(caller, question, &answer);
         answer
@@ -186,6 +188,7 @@ impl Desk {
         let told = lock(&self.0.told);
         json!({
             "revision": &*self.0.evaluator.revision(),
+            "activation": told.activation,
             "current": told.current,
             "refused": told.refused,
             "fresh": self.is_fresh(),
@@ -209,9 +212,9 @@ impl Desk {
                 info!("what counts can be asked again");
             }
             told.away = away;
-            gauge!("er_policy_refused").set(if told.refused.is_some() { 1.0 } else { 0.0 });
+            gauge!("eventrunner_policy_revision_refused").set(if told.refused.is_some() { 1.0 } else { 0.0 });
             drop(told);
-            gauge!("er_policy_fresh").set(if self.is_fresh() { 1.0 } else { 0.0 });
+            gauge!("eventrunner_policy_fresh").set(if self.is_fresh() { 1.0 } else { 0.0 });
         }
     }
 
@@ -291,8 +294,9 @@ impl Desk {
                 }
                 let mut told = lock(&self.0.told);
                 told.current = current;
+                told.activation = place;
                 told.refused = None;
-                counter!("er_policy_replaced_total").increment(1);
+                counter!("eventrunner_policy_replacements_total").increment(1);
                 Ok(())
             }
             Err(refused) => {
@@ -312,7 +316,7 @@ impl Desk {
         let mut told = lock(&self.0.told);
         if told.refused.as_deref() != Some(reason) {
             warn!(reason, revision = &*self.0.evaluator.revision(), "refused a policy, the one before it stays");
-            counter!("er_policy_refused_total").increment(1);
+            counter!("eventrunner_policy_refusals_total").increment(1);
         }
         told.refused = Some(reason.to_owned());
         // The bundle's file may be there later.
@@ -430,16 +434,25 @@ impl Desk {
     ///
     /// # Errors
     /// What is wrong with them, or [`Error::Conflict`].
-    pub async fn activate(&self, bundle: &str, data: Option<&str>, by: &str) -> Result<Value, Error> {
+    pub async fn activate(
+        &self,
+        bundle: &str,
+        data: Option<&str>,
+        by: &str,
+        over: Option<u64>,
+    ) -> Result<Value, Error> {
         if by.is_empty() || by.chars().count() > BY_CHARS_MAX {
             return Err(Error::Invalid(format!("say by whom, in 1 to {BY_CHARS_MAX} characters")));
         }
         let library = self.opened()?;
         let mut followed = self.0.followed.lock().await;
-        let (over, _) = library.current().await?;
+        let (last, _) = library.current().await?;
+        if over.is_some_and(|over| over != last) {
+            return Err(Error::Conflict);
+        }
         let version = self.fetch(library, bundle, data).await?;
         let made = self.make(&version, &followed).await?;
-        let (place, current) = library.activate(bundle, data, by, over).await?;
+        let (place, current) = library.activate(bundle, data, by, last).await?;
         self.take(&mut followed, place, version, Some(current), Ok(made)).map_err(Error::Away)?;
         Ok(self.state())
     }

@@ -109,7 +109,7 @@ impl DecisionLog {
             return;
         }
         if decision.allow && self.waiting.capacity() <= WAITING_MAX / 2 {
-            counter!("er_policy_log_dropped_total", "allow" => "true").increment(1);
+            counter!("eventrunner_policy_log_dropped_total", "allow" => "true").increment(1);
             return;
         }
         let id = format!("{:x}-{}", self.process, self.count.fetch_add(1, Ordering::Relaxed));
@@ -117,7 +117,7 @@ impl DecisionLog {
         if noted {
             self.noted.fetch_add(1, Ordering::Relaxed);
         } else {
-            counter!("er_policy_log_dropped_total", "allow" => if decision.allow { "true" } else { "false" })
+            counter!("eventrunner_policy_log_dropped_total", "allow" => if decision.allow { "true" } else { "false" })
                 .increment(1);
             if !decision.allow {
                 let question = beginning(question);
@@ -169,7 +169,7 @@ impl Writer {
                 warn!(error = format!("{error:#}"), "the decision log can't be written, trying again");
                 tokio::time::sleep(AGAIN).await;
             }
-            counter!("er_policy_logged_total").increment(batch.len() as u64);
+            counter!("eventrunner_policy_log_written_total").increment(batch.len() as u64);
             self.written.send_modify(|written| *written += batch.len() as u64);
             batch.clear();
         }

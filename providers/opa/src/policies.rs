@@ -47,10 +47,11 @@ impl Handler<Option<Context>> for Opa {
         bundle: String,
         data: Option<String>,
         by: String,
+        over: Option<u64>,
     ) -> anyhow::Result<Result<String, Fault>> {
         Ok(async {
             let desk = self.linked(cx.as_ref()).await?;
-            Ok(desk.activate(&bundle, data.as_deref(), &by).await?.to_string())
+            Ok(desk.activate(&bundle, data.as_deref(), &by, over).await?.to_string())
         }
         .await)
     }

@@ -59,7 +59,7 @@ impl Provider for Opa {
     async fn init(&self, config: impl ProviderInitConfig) -> anyhow::Result<()> {
         let settings = ProviderSettings::parse(config.get_config())?;
         info!(?settings, "starting");
-        er_provider_kit::metrics::serve(settings.metrics_addr)
+        er_provider_kit::metrics::serve(settings.metrics_addr, "opa")
             .with_context(|| format!("serving metrics on {}", settings.metrics_addr))?;
         let url = match settings.nats_url {
             Some(url) => url,

@@ -36,7 +36,7 @@ impl Provider for Scylla {
     async fn init(&self, config: impl ProviderInitConfig) -> anyhow::Result<()> {
         let settings = ProviderSettings::parse(config.get_config())?;
         info!(?settings, "starting");
-        er_provider_kit::metrics::serve(settings.metrics_addr)
+        er_provider_kit::metrics::serve(settings.metrics_addr, "scylla")
             .with_context(|| format!("serving metrics on {}", settings.metrics_addr))?;
         // Set once: the SDK initializes a provider once.
         let _ = self.store.set(Store::open(settings.store));

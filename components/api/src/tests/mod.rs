@@ -2,8 +2,13 @@
 
 mod access;
 mod billing;
+mod conditional;
 mod console;
 mod consumers;
+mod idempotency;
+mod interfaces;
+mod members;
+mod origins;
 mod permission;
 mod records;
 mod redelivery;

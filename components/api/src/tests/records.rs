@@ -129,7 +129,7 @@ fn pages_pass_filter_and_cursor_through() {
     let viewer = world.key("acme", Role::Viewer);
     let page = world.get(&viewer, "/api/v1/events?type=a.*&source=/s&from=2025-01-01T00:00:00Z&cursor=c&limit=5");
     assert_eq!(page.body, r#"{"events":[{"id":"1"}],"cursor":"next\""}"#);
-    assert_eq!(world.get(&viewer, "/api/v1/dead-letters?after=9").body, r#"{"items":[],"next":null}"#);
+    assert_eq!(world.get(&viewer, "/api/v1/dead-letters?after=9").body, r#"{"items":[],"cursor":null,"next":null}"#);
     assert_eq!(
         *world.asked.borrow(),
         [r#"acme Some("a.*") Some("/s") Some("2025-01-01T00:00:00Z") None Some("c") 5"#, "acme 9 100"]

@@ -27,7 +27,7 @@ fn open(world: &World, target: &str, headers: &[(&str, &str)]) -> Result<Tail, u
     let mut headers = headers.to_vec();
     headers.push(("authorization", &key));
     match world.ask("GET", target, &headers, "") {
-        Answer::Stream(tail) => Ok(tail),
+        Answer::Stream(tail, _) => Ok(tail),
         Answer::Whole(response) => Err(response.status),
     }
 }

@@ -27,6 +27,8 @@ pub struct World {
     pub asked: RefCell<Vec<String>>,
     /// Every call to the key-value buckets fails so.
     pub kv_fault: Cell<Option<FaultCode>>,
+    /// Every record that is to be made fails so.
+    pub create_fault: Cell<Option<FaultCode>>,
     /// Every call to billing fails so.
     pub account_fault: Cell<Option<FaultCode>>,
     pub logged: RefCell<Vec<String>>,
@@ -38,6 +40,11 @@ pub struct World {
     pub letters: RefCell<String>,
     /// How large each piece of an upload was.
     pub pieces: RefCell<Vec<usize>>,
+    /// Of the component, as the manifest has them.
+    pub settings: RefCell<BTreeMap<String, String>>,
+    /// How often a policy was activated, and how often it will be right after the next one who asks was told.
+    pub activation: Cell<u64>,
+    pub activations_between: Cell<u64>,
     /// Puts that fail with a conflict before one succeeds.
     pub conflicts: Cell<u32>,
     clock_us: Cell<i64>,
@@ -78,6 +85,19 @@ impl World {
         self.kv_put(bucket, key, value, None).unwrap();
     }
 
+    pub fn value(&self, bucket: &str, key: &str) -> String {
+        self.records.borrow()[&(bucket.to_owned(), key.to_owned())].0.clone()
+    }
+
+    pub fn keys_of(&self, bucket: &str) -> Vec<String> {
+        self.records.borrow().keys().filter(|(at, _)| at == bucket).map(|(_, key)| key.clone()).collect()
+    }
+
+    /// Whether any record has this in it.
+    pub fn holds(&self, text: &str) -> bool {
+        self.records.borrow().iter().any(|((_, key), (value, _))| key.contains(text) || value.contains(text))
+    }
+
     pub fn has_record(&self, bucket: &str, key: &str) -> bool {
         self.records.borrow().contains_key(&(bucket.into(), key.into()))
     }
@@ -97,7 +117,7 @@ impl World {
     pub fn ask(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        handle(self, &Request { method, path, query, headers: &headers, body: &Text(body) })
+        handle(self, &Request { method, path, query, headers: &headers, body: &Text(body), chance: None })
     }
 
     pub fn get(&self, key: &str, target: &str) -> Response {
@@ -138,7 +158,7 @@ fn document(body: String) -> Document {
 pub fn whole(answer: Answer) -> Response {
     match answer {
         Answer::Whole(response) => response,
-        Answer::Stream(_) => panic!("a stream where a whole answer was to be"),
+        Answer::Stream(..) => panic!("a stream where a whole answer was to be"),
     }
 }
 
@@ -155,7 +175,9 @@ impl Backend for World {
     }
 
     fn kv_create(&self, bucket: &str, key: &str, value: &str) -> Result<u64, Fault> {
-        if self.has_record(bucket, key) {
+        if let Some(code) = self.create_fault.get() {
+            Err(fault(code))
+        } else if self.has_record(bucket, key) {
             Err(fault(FaultCode::Conflict))
         } else {
             self.kv_put(bucket, key, value, None)
@@ -261,7 +283,10 @@ impl Backend for World {
     }
 
     fn policy_state(&self) -> Result<String, Fault> {
-        self.told("policies".into(), "{}")
+        // Another one comes between what is told and what follows.
+        let told = format!(r#"{{"activation":{}}}"#, self.activation.get());
+        self.activation.set(self.activation.get() + self.activations_between.take());
+        self.told("policies".into(), &told)
     }
 
     fn policy_versions(&self) -> Result<String, Fault> {
@@ -276,8 +301,13 @@ impl Backend for World {
         self.told(format!("data {data}"), "r2")
     }
 
-    fn activate_policy(&self, bundle: &str, data: Option<&str>, by: &str) -> Result<String, Fault> {
-        self.told(format!("activate {bundle} {data:?} {by}"), "{}")
+    fn activate_policy(&self, bundle: &str, data: Option<&str>, by: &str, over: Option<u64>) -> Result<String, Fault> {
+        if over.is_some_and(|over| over != self.activation.get()) {
+            return Err(fault(FaultCode::Conflict));
+        }
+        self.activation.set(self.activation.get() + 1);
+        let state = format!(r#"{{"activation":{}}}"#, self.activation.get());
+        self.told(format!("activate {bundle} {data:?} {by}"), &state)
     }
 
     fn consumers(&self, tenant: &str) -> Result<String, Fault> {
@@ -363,6 +393,10 @@ impl Backend for World {
 
     fn save_plan(&self, name: &str, plan: &str) -> Result<String, Fault> {
         self.account(format!("save {name} {plan}"))
+    }
+
+    fn setting(&self, name: &str) -> Option<String> {
+        self.settings.borrow().get(name).cloned()
     }
 
     fn log(&self, line: &str) {

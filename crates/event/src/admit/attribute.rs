@@ -12,8 +12,8 @@ use crate::{Kind, Problem};
 
 use super::media::Media;
 
-fn wrong(detail: String, mend: &str) -> Problem {
-    Problem::new(Kind::InvalidEvent, detail).mend(mend)
+fn wrong(name: &str, detail: String, mend: &str) -> Problem {
+    Problem::new(Kind::InvalidEvent, detail).mend(mend).field(name)
 }
 
 /// A name of an extension.
@@ -24,6 +24,7 @@ pub(super) fn name(name: &str) -> Result<(), Problem> {
     }
     let shown: String = name.chars().take(ATTRIBUTE_NAME_CHARS_MAX).collect();
     Err(wrong(
+        &shown,
         format!("{shown:?} can't be an attribute's name"),
         "Name attributes in lower-case letters and digits, at most 20 of them; put everything else into `data`.",
     ))
@@ -33,37 +34,45 @@ pub(super) fn name(name: &str) -> Result<(), Problem> {
 pub(crate) fn text(name: &str, value: &str) -> Result<(), Problem> {
     if value.len() > ATTRIBUTE_BYTES_MAX {
         let detail = format!("`{name}` has {} bytes, over {ATTRIBUTE_BYTES_MAX}", value.len());
-        return Err(wrong(detail, "Put long values into `data`."));
+        return Err(wrong(name, detail, "Put long values into `data`."));
     }
     if let Some(code) = control(value) {
         let detail = format!("`{name}` holds the control character U+{code:04X}");
-        return Err(wrong(detail, "Send attributes without control characters."));
+        return Err(wrong(name, detail, "Send attributes without control characters."));
     }
     match name {
         "id" | "source" | "type" | "subject" | "datacontenttype" | "dataschema" | "partitionkey"
             if value.is_empty() =>
         {
-            return Err(wrong(format!("`{name}` is empty"), "Give it a value, or leave an optional attribute out."));
+            return Err(wrong(
+                name,
+                format!("`{name}` is empty"),
+                "Give it a value, or leave an optional attribute out.",
+            ));
         }
         _ => {}
     }
     match name {
         "specversion" if value != "1.0" => Err(wrong(
+            name,
             format!("specversion {value:?} is not supported"),
             "Send CloudEvents 1.0, with `specversion` \"1.0\".",
         )),
         "source" | "dataschema" if value.contains(' ') => Err(wrong(
+            name,
             format!("`{name}` {value:?} is no URI reference: it holds a space"),
             "Write spaces in it as %20 (and in a ce- header, where % is itself encoded, as %2520).",
         )),
         "time" if time_us(value).is_none() => Err(wrong(
+            name,
             format!("`time` {value:?} is no RFC 3339 time"),
             "Write it like 2024-05-06T07:08:09.123Z or with an offset like +02:00.",
         )),
         "datacontenttype" if Media::parse(value).is_err() => {
-            Err(wrong(format!("`datacontenttype` {value:?} is no media type"), "Write it like application/json."))
+            Err(wrong(name, format!("`datacontenttype` {value:?} is no media type"), "Write it like application/json."))
         }
         "type" if value.starts_with(RESERVED_TYPES) => Err(wrong(
+            name,
             format!("types starting with `{RESERVED_TYPES}` are the platform's own"),
             "Choose another type, such as a reversed domain name of yours.",
         )),
@@ -88,6 +97,7 @@ pub(super) fn json_text<'a>(name: &str, raw: &'a str) -> Result<Option<Cow<'a, s
     }
     let Some(value) = json::string(raw) else {
         return Err(wrong(
+            name,
             format!("`{name}` must be a string, found {}", json::kind_of(raw)),
             "Send it as a JSON string.",
         ));
@@ -106,6 +116,7 @@ pub(super) fn json_extension(name: &str, raw: &str) -> Result<(), Problem> {
         _ => json::kind_of(raw),
     };
     Err(wrong(
+        name,
         format!("`{name}` must be a string, boolean or integer, found {found}"),
         "Send it as a string, or put it into `data`.",
     ))
@@ -118,11 +129,12 @@ pub(super) fn json_base64(raw: &str) -> Result<bool, Problem> {
     }
     let Some(value) = json::string(raw) else {
         let detail = format!("`data_base64` must be a string, found {}", json::kind_of(raw));
-        return Err(wrong(detail, "Send it as a JSON string, or send JSON as `data`."));
+        return Err(wrong("data_base64", detail, "Send it as a JSON string, or send JSON as `data`."));
     };
     match STANDARD.decode(value.as_bytes()) {
         Ok(_) => Ok(true),
         Err(error) => Err(wrong(
+            "data_base64",
             format!("`data_base64` is not base64: {error}"),
             "Encode it with the standard alphabet of RFC 4648 and padding, without line breaks.",
         )),

@@ -95,7 +95,8 @@ impl<'a> Attributes<'a> {
         match required.into_iter().find(|(_, there)| !there) {
             None => Ok(()),
             Some((name, _)) => Err(Problem::new(Kind::InvalidEvent, format!("the header ce-{name} is missing"))
-                .mend("Send ce-specversion: 1.0, ce-id, ce-source and ce-type, or send the event as application/cloudevents+json.")),
+                .mend("Send ce-specversion: 1.0, ce-id, ce-source and ce-type, or send the event as application/cloudevents+json.")
+                .field(name)),
         }
     }
 }

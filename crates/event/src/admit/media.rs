@@ -16,6 +16,11 @@ pub(super) enum Class {
     Bytes,
 }
 
+/// Whether data of this content type is JSON.
+pub fn says_json(content_type: &str) -> bool {
+    Media::parse(content_type).is_ok_and(|media| matches!(media.class, Class::Json | Class::Event | Class::Batch))
+}
+
 /// A content type, taken apart.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Media<'a> {

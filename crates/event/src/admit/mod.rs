@@ -24,6 +24,7 @@ use gather::Gather;
 use media::{Class, Media};
 
 pub use emitted::admit_emitted;
+pub use media::says_json;
 pub use ruled::check_ruled;
 
 /// The media types that are let in, for whoever sent another.

@@ -152,11 +152,13 @@ impl<'a> Event<'a> {
             ("type", self.event_type, "Add `type`, such as com.example.order.placed."),
         ];
         if let Some((name, _, mend)) = missing.into_iter().find(|(_, there, _)| !there) {
-            return Err(self.wrong(Problem::new(Kind::InvalidEvent, format!("`{name}` is missing")).mend(mend)));
+            return Err(
+                self.wrong(Problem::new(Kind::InvalidEvent, format!("`{name}` is missing")).mend(mend).field(name))
+            );
         }
         if self.data && self.data_base64 {
             let both = Problem::new(Kind::InvalidEvent, "the event has both `data` and `data_base64`");
-            return Err(self.wrong(both.mend("Send one of them.")));
+            return Err(self.wrong(both.mend("Send one of them.").field("data_base64")));
         }
         event_size(self.raw.len()).map_err(|problem| self.wrong(problem))
     }

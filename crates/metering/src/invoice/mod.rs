@@ -18,6 +18,7 @@ pub use verify::{verify, Difference};
 /// What a tenant owes for one calendar month, and what is put right of months before. Once issued its lines never
 /// change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Invoice {
     /// Made of what follows: `acme-2026-03-1`.
     pub id: String,
@@ -34,6 +35,7 @@ pub struct Invoice {
 
 /// Draft, then issued, then perhaps void: never back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "InvoiceState"))]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum State {
     /// Nobody has seen it; drafting again replaces it.
@@ -50,6 +52,7 @@ pub enum State {
 
 /// What a line is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "InvoiceLineKind"))]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// The plan's monthly fee.
@@ -63,6 +66,7 @@ pub enum Kind {
 
 /// One line, rounded once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "InvoiceLine"))]
 pub struct Line {
     pub kind: Kind,
     /// Of a correction.
@@ -87,6 +91,7 @@ pub struct Line {
 
 /// What a correction puts right.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "InvoiceCorrects"))]
 pub struct Corrects {
     pub invoice: String,
     pub period: Period,

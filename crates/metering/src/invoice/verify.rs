@@ -11,6 +11,7 @@ use crate::{Band, Error, Meter, Period, Result, Subscription, Usage};
 
 /// One number that is not what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "InvoiceDifference"))]
 pub struct Difference {
     /// What the line is for; none of what is the invoice's own.
     pub kind: Option<Kind>,

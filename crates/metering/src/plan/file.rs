@@ -6,6 +6,7 @@ use super::{Charge, Plan, Pricing, Tier};
 use crate::Price;
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "PlanFile"))]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
     pub(super) name: String,
@@ -19,6 +20,7 @@ pub(super) struct File {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "PlanCharge"))]
 #[serde(deny_unknown_fields)]
 pub(super) struct ChargeFile {
     pub(super) meter: String,
@@ -28,6 +30,7 @@ pub(super) struct ChargeFile {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "PlanPricing"))]
 #[serde(rename_all = "snake_case")]
 pub(super) enum PricingFile {
     PerUnit(PriceFile),
@@ -37,6 +40,7 @@ pub(super) enum PricingFile {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "PlanPrice"))]
 #[serde(deny_unknown_fields)]
 pub(super) struct PriceFile {
     pub(super) amount: String,
@@ -45,6 +49,7 @@ pub(super) struct PriceFile {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "PlanTier"))]
 #[serde(deny_unknown_fields)]
 pub(super) struct TierFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]

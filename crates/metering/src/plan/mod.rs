@@ -12,6 +12,7 @@ use crate::{Currency, Error, Meter, Money, Price, Result};
 
 /// What a month costs. Made from JSON only, so every plan there is is valid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "file::File", into = "file::File")]
 pub struct Plan {
     pub(crate) name: String,

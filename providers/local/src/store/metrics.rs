@@ -17,7 +17,7 @@ pub fn refused(reason: &'static str) {
 
 /// One sync made so many events durable.
 pub fn group(events: usize, sync: Duration) {
-    histogram!("eventrunner_store_group_batch_events").record(events as f64);
+    histogram!("eventrunner_store_sync_batch_events").record(events as f64);
     histogram!("eventrunner_store_sync_seconds").record(sync);
 }
 

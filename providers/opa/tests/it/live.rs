@@ -158,7 +158,7 @@ async fn policies_and_data_are_replaced_live_in_every_provider_and_rolled_back()
     tenants(&nats).await;
     let (one, two) = (Provider::ready(&nats).await, Provider::ready(&nats).await);
     let own = one.desk.publish_bundle(std::fs::read(bundle()).unwrap()).await.unwrap();
-    one.desk.activate(&own, None, "test").await.unwrap();
+    one.desk.activate(&own, None, "test", None).await.unwrap();
     assert!(!one.allows(&viewer_writes()));
 
     // Data: viewers may write.
@@ -166,7 +166,7 @@ async fn policies_and_data_are_replaced_live_in_every_provider_and_rolled_back()
     let data = one.desk.publish_data(&roles.to_string()).await.unwrap();
     assert!(!one.allows(&viewer_writes()), "what is published does not count yet");
     let asked = Instant::now();
-    one.desk.activate(&own, Some(&data), "test").await.unwrap();
+    one.desk.activate(&own, Some(&data), "test", None).await.unwrap();
     assert!(one.allows(&viewer_writes()));
     two.comes_to(&viewer_writes(), true, FOLLOWS).await;
     eprintln!("replaced everywhere after {:?}", asked.elapsed());
@@ -176,12 +176,12 @@ async fn policies_and_data_are_replaced_live_in_every_provider_and_rolled_back()
     let next = bundle_with(|data| data["platform"]["tenants"]["acme"] = json!({"blocked_types": ["*"]}));
     let next = two.desk.publish_bundle(next).await.unwrap();
     assert_ne!(next, own);
-    two.desk.activate(&next, None, "test").await.unwrap();
+    two.desk.activate(&next, None, "test", None).await.unwrap();
     one.comes_to(&delivery("acme"), false, FOLLOWS).await;
     assert!(!one.allows(&viewer_writes()), "the data over the one before does not count any more");
 
     // Back.
-    one.desk.activate(&own, Some(&data), "test").await.unwrap();
+    one.desk.activate(&own, Some(&data), "test", None).await.unwrap();
     two.comes_to(&delivery("acme"), true, FOLLOWS).await;
     two.comes_to(&viewer_writes(), true, FOLLOWS).await;
     let versions = one.desk.versions().await.unwrap();
@@ -198,7 +198,7 @@ async fn what_does_not_load_or_fails_its_self_test_is_refused_and_the_old_stays(
     tenants(&nats).await;
     let provider = Provider::ready(&nats).await;
     let own = provider.desk.publish_bundle(std::fs::read(bundle()).unwrap()).await.unwrap();
-    provider.desk.activate(&own, None, "test").await.unwrap();
+    provider.desk.activate(&own, None, "test", None).await.unwrap();
     provider.comes_to(&delivery("acme"), true, FOLLOWS).await;
 
     // By the API.
@@ -212,10 +212,16 @@ async fn what_does_not_load_or_fails_its_self_test_is_refused_and_the_old_stays(
     assert!(refused.contains("operators are not locked out"), "{refused}");
     assert!(matches!(desk.publish_data("[]").await, Err(Error::Invalid(_))));
     assert!(matches!(desk.publish_data("{").await, Err(Error::Invalid(_))));
-    assert!(matches!(desk.activate("0123456789ab", None, "test").await, Err(Error::Unknown { .. })));
-    assert!(matches!(desk.activate("*", None, "test").await, Err(Error::Unknown { .. })));
-    assert!(matches!(desk.activate(&own, Some("0123456789ab"), "test").await, Err(Error::Unknown { .. })));
-    assert!(matches!(desk.activate(&own, None, "").await, Err(Error::Invalid(_))));
+    assert!(matches!(desk.activate("0123456789ab", None, "test", None).await, Err(Error::Unknown { .. })));
+    assert!(matches!(desk.activate("*", None, "test", None).await, Err(Error::Unknown { .. })));
+    assert!(matches!(desk.activate(&own, Some("0123456789ab"), "test", None).await, Err(Error::Unknown { .. })));
+    assert!(matches!(desk.activate(&own, None, "", None).await, Err(Error::Invalid(_))));
+    // Only over what was seen.
+    let last = desk.state()["activation"].as_u64().unwrap();
+    assert!(matches!(desk.activate(&own, None, "test", Some(last + 1)).await, Err(Error::Conflict)));
+    let next = desk.activate(&own, None, "test", Some(last)).await.unwrap()["activation"].as_u64().unwrap();
+    assert!(next > last);
+    assert!(matches!(desk.activate(&own, None, "test", Some(last)).await, Err(Error::Conflict)));
     let large = desk.publish_bundle(vec![0; 700 * 1_024 + 1]).await.unwrap_err();
     assert!(matches!(large, Error::TooLarge { .. }), "{large}");
     assert_eq!(desk.state()["refused"], Value::Null);
@@ -237,7 +243,7 @@ async fn what_does_not_load_or_fails_its_self_test_is_refused_and_the_old_stays(
         let answer = late.desk.decide("test", &delivery("acme").to_string());
         assert_eq!(answer.decision.failure, Some(Failure::NotLoaded));
         // And the one that counts takes another that is good.
-        desk.activate(&own, None, "test").await.unwrap();
+        desk.activate(&own, None, "test", None).await.unwrap();
         assert_eq!(desk.state()["refused"], Value::Null);
         late.comes_to(&delivery("acme"), true, FOLLOWS).await;
     }
@@ -251,7 +257,8 @@ async fn two_who_activate_at_once_are_told_and_agree() {
     let own = one.desk.publish_bundle(std::fs::read(bundle()).unwrap()).await.unwrap();
     let other = bundle_with(|data| data["platform"]["limits"]["replay_h_max"] = json!(1));
     let other = two.desk.publish_bundle(other).await.unwrap();
-    let (first, second) = tokio::join!(one.desk.activate(&own, None, "one"), two.desk.activate(&other, None, "two"));
+    let (first, second) =
+        tokio::join!(one.desk.activate(&own, None, "one", None), two.desk.activate(&other, None, "two", None));
     for outcome in [&first, &second] {
         assert!(matches!(outcome, Ok(_) | Err(Error::Conflict)), "{outcome:?}");
     }

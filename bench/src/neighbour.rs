@@ -1,0 +1,128 @@
+//! How long a tenant's events take while another tenant's consumer misbehaves, beside how long they take without.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use er_deploy::client::Client;
+use er_testkit::consumer::manifest_of;
+use er_testkit::Component;
+use serde_json::json;
+use tokio::task::JoinHandle;
+
+use crate::load::Pace;
+use crate::path::{Case, Path};
+use crate::platform::Platform;
+use crate::stats::{Middle, Weighted};
+use crate::table::{rounded, Row};
+use crate::Args;
+
+/// What the project aims at: the neighbour's p99 beside one that misbehaves, as a multiple of its p99 alone.
+const AIM_RATIO: f64 = 1.5;
+/// A modest load: what is asked is not how much the machine can do.
+const CASE: Case = Case { events: 16, connections: 8 };
+const EVENTS_PER_S: f64 = 1_600.0;
+/// One event that makes the consumer misbehave, each time.
+const PROVOKED_EVERY: Duration = Duration::from_millis(200);
+/// Patience that makes the most of each misdeed, and many attempts at it.
+const SETTINGS: [(&str, &str); 3] = [("timeout_ms", "5000"), ("attempts_max", "2"), ("backoff_ms", "100")];
+/// What misbehaves, the type of event that asks for it, and its data.
+const MISDEEDS: [(&str, &str, &str); 6] = [
+    ("endless loop", "test.loop", "1"),
+    ("memory bomb", "test.memory", "1"),
+    ("stack overflow", "test.stack", "1"),
+    ("huge output", "test.output", "24"),
+    ("emit storm", "test.storm", "1"),
+    ("a thousand failures", "test.failures", "1"),
+];
+
+/// A tenant whose consumer is asked to misbehave until this is stopped.
+struct Offender {
+    app: String,
+    provoking: JoinHandle<()>,
+}
+
+// === impl Offender ===
+
+impl Offender {
+    async fn start(
+        platform: &Platform,
+        args: &Args,
+        (name, event_type, data): (&str, &str, &str),
+    ) -> anyhow::Result<Self> {
+        let env = &platform.deployed.env;
+        let tenant = format!("mallory-{}", name.replace(' ', "-"));
+        let operator = Client::new(&env.api_url, &env.ingest_url, &env.admin_key)?;
+        let client = operator.with_key(&operator.make_tenant(&tenant, "admin").await?);
+        let (consumer, manifest) =
+            manifest_of(&args.dir.join("images"), &tenant, Component::Hostile, &SETTINGS).await?;
+        platform.deploy(&manifest).await?;
+        let (event_type, data) = (event_type.to_owned(), data.to_owned());
+        let provoking = tokio::spawn(async move {
+            for number in 0_u64.. {
+                let event = format!(
+                    r#"{{"specversion":"1.0","id":"{number}","source":"/mallory","type":"{event_type}","data":{data}}}"#
+                );
+                // Whether it is taken is no matter: it is sent to do harm.
+                let _ = client.post_event(&[("content-type", "application/cloudevents+json")], event).await;
+                tokio::time::sleep(PROVOKED_EVERY).await;
+            }
+        });
+        Ok(Self { app: consumer.app, provoking })
+    }
+
+    async fn stop(self, platform: &Platform) -> anyhow::Result<()> {
+        self.provoking.abort();
+        platform.undeploy(&self.app).await
+    }
+}
+
+/// The p99 of each of the runs, in milliseconds, and all their latencies.
+async fn p99s(path: &Path<'_>, runs: usize) -> anyhow::Result<(Vec<f64>, Weighted)> {
+    let (mut each, mut all) = (Vec::new(), Weighted::default());
+    for _ in 0..runs {
+        let mut latency = path.latency(CASE, Pace::Open { events_per_s: EVENTS_PER_S }).await?;
+        each.push(latency.summary_ms()[1]);
+        all.append(&latency);
+    }
+    Ok((each, all))
+}
+
+/// A row a misdeed: the neighbour's p99 beside it, and alone (before and after all of them).
+pub async fn measure(platform: &Platform, path: &Path<'_>, args: &Args) -> anyhow::Result<Vec<Row>> {
+    // The first calls are slower.
+    p99s(path, 1).await?;
+    eprintln!("neighbour, alone");
+    let (mut alone, _) = p99s(path, args.runs).await?;
+    let mut beside = Vec::new();
+    for misdeed in MISDEEDS {
+        eprintln!("neighbour, beside: {}", misdeed.0);
+        let offender = Offender::start(platform, args, misdeed).await.context(misdeed.0)?;
+        let measured = p99s(path, args.runs).await;
+        offender.stop(platform).await?;
+        beside.push((misdeed.0, measured.context(misdeed.0)?));
+    }
+    eprintln!("neighbour, alone again");
+    alone.extend(p99s(path, args.runs).await?.0);
+    let alone = Middle::of(&alone);
+    let rows = beside.into_iter().map(|(name, (each, mut all))| {
+        let p99 = Middle::of(&each);
+        let [p50, _, max] = all.summary_ms();
+        Row {
+            bench: "neighbour",
+            case: name.into(),
+            ours: Some(p99.median),
+            peer: Some(alone.median),
+            unit: "ms (p99)",
+            durability: String::new(),
+            note: format!("p50 {p50:.1}, max {max:.1}; peer: alone; aim {AIM_RATIO}"),
+            detail: json!({
+                "events_per_s": EVENTS_PER_S,
+                "batch_events": CASE.events,
+                "aim_ratio": AIM_RATIO,
+                "spread_percent": rounded(p99.spread_percent),
+                "alone_spread_percent": rounded(alone.spread_percent),
+            }),
+        }
+    });
+    Ok(rows.collect())
+}

@@ -1,0 +1,3 @@
+module eventrunner.example/front
+
+go 1.25.0

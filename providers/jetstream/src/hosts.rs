@@ -1,0 +1,46 @@
+//! What the lattice says of the hosts that run tenants' code.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use serde_json::Value;
+use wasmcloud_provider_sdk::get_connection;
+
+/// A host that does not answer for so long is busy, or gone.
+const ANSWER_WAIT: Duration = Duration::from_secs(1);
+
+/// Whether one is alive: what does not answer on one that is not, is not slow.
+pub async fn alive() -> bool {
+    tokio::time::timeout(ANSWER_WAIT, ping(None)).await.ok().flatten().is_some()
+}
+
+/// Whether one runs the component and takes in what it is told. While a host compiles a component it does neither tell what
+/// it runs nor take in links (wasmcloud-host 0.27 holds one lock for all three).
+pub async fn run(component: &str) -> bool {
+    tokio::time::timeout(ANSWER_WAIT, ping(Some(component))).await.ok().flatten().is_some()
+}
+
+/// Until a tenants' host answers, and one that runs `component`, where that is asked.
+async fn ping(component: Option<&str>) -> Option<()> {
+    let connection = get_connection();
+    let (nats, inbox) = (&connection.nats, connection.nats.new_inbox());
+    let control = format!("wasmbus.ctl.v1.{}.host", connection.lattice);
+    let mut answers = nats.subscribe(inbox.clone()).await.ok()?;
+    nats.publish_with_reply(format!("{control}.ping"), inbox.clone(), "".into()).await.ok()?;
+    while let Some(answer) = answers.next().await {
+        let answer: Value = serde_json::from_slice(&answer.payload).unwrap_or_default();
+        let host = &answer["response"];
+        match (component, host["components"].as_array()) {
+            // An inventory, asked for below.
+            (Some(component), Some(components)) if components.iter().any(|one| one["id"] == component) => return Some(()),
+            _ if host["labels"]["eventrunner.role"] != "tenant" => {}
+            (None, _) => return Some(()),
+            (Some(_), None) => {
+                let id = host["id"].as_str()?;
+                nats.publish_with_reply(format!("{control}.get.{id}"), inbox.clone(), "".into()).await.ok()?;
+            }
+            (Some(_), Some(_)) => {}
+        }
+    }
+    None
+}
