@@ -10,7 +10,7 @@ const STEPS_MAX = 80;
 const focused = (page) => page.evaluate(() => {
   const { activeElement: at } = document;
   const labels = [...(at.labels ?? [])].map((label) => label.innerText);
-  return { tag: at.tagName, name: at.getAttribute("aria-label") ?? (labels.join(" ") || at.innerText?.trim() || "") };
+  return { tag: at.tagName, name: at.getAttribute("aria-label") ?? (labels.join(" ") || at.textContent.replace(/\s+/g, " ").trim()) };
 });
 
 /** Tab until what is called so has the focus, which everybody can see. */

@@ -50,7 +50,7 @@ function parts() {
 
 function route(first = false) {
   if (!session.current) return signIn();
-  if (!document.getElementById("main")) frame();
+  if (!document.querySelector(".shell")) frame();
   if (!first && !mayLeave()) return history.replaceState(null, "", shown || "#/overview");
   shown = location.hash;
   leave?.abort();
@@ -88,18 +88,17 @@ function nowhere() {
 }
 
 function frame() {
-  const { tenant, operator, writes } = session.current;
+  const { tenant, role } = session.current;
   const theme = button("", () => { window.erTheme.toggle(); label(); }, { tone: "tiny", id: "theme" });
   const label = () => show(theme, window.erTheme.isDark() ? "Light" : "Dark", h("span", { class: "unseen" }, " colours"));
   label();
-  const role = operator ? "operator" : writes ? "may change things" : "may look only";
   show(app, h("div", { class: "shell" },
     h("header", { class: "side" },
       h("div", { class: "brand" }, h("img", { src: "/console/icon.svg", alt: "" }), h("span", {}, "EventRunner")),
       h("nav", { class: "places", "aria-label": "Places" }, h("ul", { class: "bare" }, PLACES.map(([place, name]) =>
         h("li", {}, h("a", { href: `#/${place}`, "data-place": place }, icon(place), name))))),
       h("div", { class: "who" },
-        h("p", { class: "name" }, h("span", { class: "unseen" }, "Signed in for the tenant "), h("strong", {}, tenant), h("span", { class: "role" }, role)),
+        h("p", { class: "name" }, h("span", { class: "unseen" }, "Signed in for the tenant "), h("strong", {}, tenant), h("span", { class: "role" }, role.replaceAll("_", " "))),
         h("div", { class: "row" }, theme, button("Sign out", signOut, { tone: "tiny" })))),
     h("main", { id: "main", tabindex: "-1" })));
   feed.start("");

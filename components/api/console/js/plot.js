@@ -9,6 +9,8 @@ const LEFT = 48;
 const BOTTOM = 22;
 const TOP = 8;
 
+/** A letter on the axis, with room beside it. */
+const LETTER = 8;
 const TICKS = 4;
 
 /** A round step of which at most `TICKS` reach `value`. */
@@ -65,7 +67,8 @@ export class Plot {
       svg("text", { class: "axis", x: LEFT - 8, y: y(value) + 4, "text-anchor": "end" }, value === 0 ? "0" : this.format(value)),
     ]);
     if (points.length < 2) return lines;
-    const marks = this.width < 420 ? 2 : 4;
+    const letters = this.time(points[0].at).length;
+    const marks = [4, 2, 1].find((some) => (some + 1) * letters * LETTER < this.width - LEFT) ?? 1;
     return lines.concat(Array.from({ length: marks + 1 }, (_, mark) => {
       const index = Math.round((mark / marks) * (points.length - 1));
       const anchor = mark === 0 ? "start" : mark === marks ? "end" : "middle";

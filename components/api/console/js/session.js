@@ -3,6 +3,8 @@
 
 const KEY = "er-console-session";
 const OPERATOR = "operator";
+/** Who may change things; viewers look, and publishers don't even do that. */
+const WRITERS = ["superuser", "tenant_admin", "admin"];
 const SHAPE = /^er_([a-z0-9-]{1,40})_[A-Za-z0-9_-]{43}$/;
 
 /** The tenant that a key names; none for what is no key. */
@@ -11,11 +13,10 @@ export function tenantOf(key) {
 }
 
 export const session = {
-  /** `{key, tenant, operator, writes}`, or null. `writes`: whether the key may change anything. */
+  /** `{key, tenant, role, operator, writes}`, or null. `writes`: whether the key may change anything. */
   current: read(),
-  begin(key, tenant, writes) {
-    const operator = tenantOf(key) === OPERATOR;
-    this.current = { key, tenant, operator, writes };
+  begin(key, tenant, role) {
+    this.current = { key, tenant, role, operator: isOperator(key), writes: WRITERS.includes(role) };
     sessionStorage.setItem(KEY, JSON.stringify(this.current));
   },
   end() {

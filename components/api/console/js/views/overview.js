@@ -63,7 +63,7 @@ function card(title, content, hint) {
 }
 
 export function tailState() {
-  if (feed.state === "live") return badge("Live", "good");
+  if (feed.state === "live") return badge(feed.types ? `Live, only ${feed.types}` : "Live", "good");
   if (feed.state === "connecting") return badge("Connecting", "info");
   return badge(feed.state.title, "bad");
 }

@@ -105,7 +105,10 @@ function draw(desk, file, { signal, guard, refresh }) {
   }
   /** Mistakes go to their places; what is no mistake of the text is told below. */
   function wrong(cause, loud = true) {
-    const mistakes = cause.errors?.length ? cause.errors : cause.at ? [{ ...cause.at, message: cause.detail, expected: "" }] : [];
+    // The set is compiled as one: a mistake may be another text's, which only the problem tells.
+    const here = ["", "rules", file.name || named.value.trim()];
+    const listed = (cause.errors ?? []).filter((mistake) => here.includes(mistake.text ?? ""));
+    const mistakes = cause.errors?.length ? listed : cause.at ? [{ ...cause.at, message: cause.detail, expected: "" }] : [];
     if (mistakes.length) editor.mark(mistakes);
     if (loud || !mistakes.length) show(fault, problem(cause));
     if (loud && mistakes.length) editor.go(mistakes[0]);
