@@ -9,6 +9,7 @@ use er_testkit::Component;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
+use crate::door::Kind;
 use crate::load::Pace;
 use crate::path::{Case, Path};
 use crate::platform::Platform;
@@ -19,7 +20,7 @@ use crate::Args;
 /// What the project aims at: the neighbour's p99 beside one that misbehaves, as a multiple of its p99 alone.
 const AIM_RATIO: f64 = 1.5;
 /// A modest load: what is asked is not how much the machine can do.
-const CASE: Case = Case { events: 16, connections: 8 };
+const CASE: Case = Case { events: 16, connections: 8, door: Kind::Http };
 const EVENTS_PER_S: f64 = 1_600.0;
 /// One event that makes the consumer misbehave, each time.
 const PROVOKED_EVERY: Duration = Duration::from_millis(200);

@@ -266,7 +266,7 @@ impl Starting {
             api_key: String::new(),
             admin_key: String::new(),
         };
-        let env = bootstrap(env, &self.options.lattice_dir().join("bench.env"), DEPLOY_MAX).await?;
+        let env = bootstrap(env, None, &self.options.lattice_dir().join("bench.env"), DEPLOY_MAX).await?;
         self.deploy_one(&apps, "consumer.yaml", &self.options.consumer_sets).await?;
         let js = jetstream::new(async_nats::connect(&nats_url).await?);
         let client = env.client()?;

@@ -108,7 +108,8 @@ fn a_consumer_is_held_read_and_rolled_back_and_every_view_can_be_used_by_all() -
 /// Puts in a version of the consumer, and waits until it runs.
 async fn put(tenant: &Tenant, content_type: &str, body: Vec<u8>, version: u64) -> anyhow::Result<()> {
     let path = "/api/v1/consumers/rust-alert";
-    let request = tenant.client.raw(Method::PUT, &format!("{}{path}", tenant.client.api)).bearer_auth(tenant.client.key());
+    let request =
+        tenant.client.raw(Method::PUT, &format!("{}{path}", tenant.client.api)).bearer_auth(tenant.client.key());
     let answer = Client::answer(request.header("content-type", content_type).body(body)).await?;
     ensure!(answer.status.is_success(), "{} {}", answer.status, answer.body);
     until("the consumer to run", RUNS_WITHIN, || async {

@@ -139,8 +139,8 @@ fn a_post_that_is_sent_many_times_at_once_is_done_once() -> anyhow::Result<()> {
             "/api/v1/keys",
             &[("idempotency-key", &key)],
             Some(&json!({ "role": "admin" })),
-        );
-        let other = other.await?;
+        )
+        .await?;
         ensure!(other.status() == 422, "{other:?}");
         Ok(())
     })

@@ -24,7 +24,8 @@ fn thanks_for_each_order(component: Component) -> anyhow::Result<()> {
 
         let source = format!("/consumers/{}", component.name());
         send(&tenant, "/first", "1", "order.placed", r#"{"total":0}"#).await?;
-        until("the first thanks", LINKED_WITHIN, || async { Ok(tenant.event(&source, "/first#1").await?.map(drop)) }).await?;
+        until("the first thanks", LINKED_WITHIN, || async { Ok(tenant.event(&source, "/first#1").await?.map(drop)) })
+            .await?;
 
         // Among the orders, one without a number for its total, and an event that is none of the consumer's business.
         let orders: BTreeMap<String, f64> = (0..ORDERS).map(|n| (format!("ü-{n}"), n as f64 / 2.0)).collect();

@@ -23,7 +23,7 @@ const OTHERS: [&str; 3] = ["up", "ALERTS", "process_"];
 
 #[test]
 fn what_clients_do_is_what_metrics_rules_and_every_panel_tell() -> anyhow::Result<()> {
-    let options = Options { sets: vec!["jetstream.backlog_every_ms=500"], ..Options::default() };
+    let options = Options { sets: vec!["jetstream.backlog_every_ms=500".into()], ..Options::default() };
     on_its_own(&options, |platform| async move {
         let mut watched = Watched::start(&platform).await?;
         grafana::subscribe(&watched.shop).await?;

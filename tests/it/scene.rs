@@ -197,7 +197,10 @@ impl Scene {
             let stored = stored.len() as u64;
             let of = |meter: &str| used.get(meter).copied().unwrap_or_default();
             eprintln!("usage of {stored} events: {used:?}");
-            ensure!(of("events_in") == stored && of("rule_evaluations") == of("events_in"), "{stored} events: {used:?}");
+            ensure!(
+                of("events_in") == stored && of("rule_evaluations") == of("events_in"),
+                "{stored} events: {used:?}"
+            );
             ensure!(of("events_out") >= wanted && of("deliveries") >= of("events_out"), "{wanted} wanted: {used:?}");
             Ok(Some(()))
         })

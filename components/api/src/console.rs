@@ -49,8 +49,8 @@ pub fn index(request: &Request<'_>) -> Result<Response, Problem> {
 pub fn file(path: &str, request: &Request<'_>) -> Result<Response, Problem> {
     let path = if path.is_empty() { PAGE } else { path };
     let found = FILES.iter().find(|file| file.path == path);
-    let File { content_type, text, .. } =
-        found.ok_or_else(|| Problem::new(Kind::NotFound, format!("the console has no {path}")).mend("GET / has it."))?;
+    let File { content_type, text, .. } = found
+        .ok_or_else(|| Problem::new(Kind::NotFound, format!("the console has no {path}")).mend("GET / has it."))?;
     let tag = format!("\"{}\"", &hash(text)[..16]);
     let known = request.header("if-none-match").is_some_and(|tags| tags.split(',').any(|known| same(known, &tag)));
     let answer = if known { Response::new(304, "", "") } else { Response::new(200, content_type, *text) };

@@ -1,5 +1,8 @@
 //! From what a caller shows to who they are, on records as they rest in the buckets.
 
+// Clippy allows these in test functions only, not in their helpers.
+#![allow(clippy::unwrap_used)]
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 

@@ -215,8 +215,9 @@ impl Gateway {
         let ready = until(&format!("an answer of {url}"), READY_WITHIN, || async {
             let answer = reqwest::get(url).await?;
             Ok(answer.status().is_success().then_some(()))
-        });
-        ready.await.with_context(|| tail(&self.dir.join(part).join("log"), LOG_BYTES))
+        })
+        .await;
+        ready.with_context(|| tail(&self.dir.join(part).join("log"), LOG_BYTES))
     }
 }
 

@@ -323,12 +323,7 @@ fn up(lattice: &Path, dir: &Path, nats_port: u16, gate_metrics: u16, options: &O
         .with_context(|| format!("starting {}", lattice.display()))
 }
 
-fn sets(
-    options: &Options,
-    dir: &Path,
-    served: [u16; 3],
-    metrics: [u16; PROVIDERS.len()],
-) -> anyhow::Result<Vec<Set>> {
+fn sets(options: &Options, dir: &Path, served: [u16; 3], metrics: [u16; PROVIDERS.len()]) -> anyhow::Result<Vec<Set>> {
     let ([ingest, grpc, api], [m1, m2, m3, m4, m5, _]) = (served, metrics);
     let mut own = vec![
         format!("ingest-http.addr=127.0.0.1:{ingest}"),

@@ -32,7 +32,9 @@ async fn ping(component: Option<&str>) -> Option<()> {
         let host = &answer["response"];
         match (component, host["components"].as_array()) {
             // An inventory, asked for below.
-            (Some(component), Some(components)) if components.iter().any(|one| one["id"] == component) => return Some(()),
+            (Some(component), Some(components)) if components.iter().any(|one| one["id"] == component) => {
+                return Some(())
+            }
             _ if host["labels"]["eventrunner.role"] != "tenant" => {}
             (None, _) => return Some(()),
             (Some(_), None) => {

@@ -49,7 +49,10 @@ fn browsers_get_the_page_and_all_others_the_list() {
     assert_eq!(header(&page, "vary"), "accept");
     for headers in [&[][..], &[("accept", "*/*")]] {
         let list = get("/", headers);
-        assert!(list.content_type.starts_with("text/plain") && list.body.starts_with("EventRunner HTTP API"), "{headers:?}");
+        assert!(
+            list.content_type.starts_with("text/plain") && list.body.starts_with("EventRunner HTTP API"),
+            "{headers:?}"
+        );
         assert_eq!(header(&list, "vary"), "accept");
     }
     assert_eq!(get("/console/", &[]).body, page.body);
@@ -60,7 +63,10 @@ fn every_file_is_served_and_nothing_else() {
     for path in on_disk() {
         let answer = get(&format!("/console/{path}"), &[]);
         assert_eq!(answer.status, 200, "{path}");
-        assert_eq!(answer.body, fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("console").join(&path)).unwrap());
+        assert_eq!(
+            answer.body,
+            fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("console").join(&path)).unwrap()
+        );
         let policy = header(&answer, "content-security-policy");
         assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{path}: {policy}");
         assert_eq!(header(&answer, "referrer-policy"), "no-referrer", "{path}");
@@ -113,7 +119,16 @@ fn what_a_file_refers_to_is_there() {
 fn no_file_makes_markup_of_text_or_asks_another_origin() {
     for path in on_disk() {
         let text = get(&format!("/console/{path}"), &[]).body.replace("http://www.w3.org/2000/svg", "");
-        for word in ["innerHTML =", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "http://", "https://", "style=\""] {
+        for word in [
+            "innerHTML =",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "http://",
+            "https://",
+            "style=\"",
+        ] {
             assert!(!text.contains(word), "{path} has {word}");
         }
     }

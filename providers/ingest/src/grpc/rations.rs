@@ -13,7 +13,7 @@ use std::task::{ready, Context, Poll};
 use bytes::Bytes;
 use er_event::limits::BODY_BYTES_MAX;
 use er_event::{Kind, Problem};
-use http_body::{Body as _, Frame};
+use http_body::Frame;
 use tokio::time::{Instant, Sleep};
 use tonic::body::Body;
 use tonic::Status;
