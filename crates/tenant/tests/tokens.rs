@@ -1,5 +1,8 @@
 //! Tokens of the gateway: those that count, and the many that must not.
 
+// Clippy allows these in test functions only, not in the helpers of a test file.
+#![allow(clippy::unwrap_used)]
+
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
 use ed25519_dalek::{Signer as _, SigningKey};
