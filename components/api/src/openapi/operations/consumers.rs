@@ -4,7 +4,7 @@ use er_tenant::consumers::State;
 use serde_json::json;
 
 use crate::consumers::{Rollback, Why};
-use crate::openapi::operation::{delete, get, number, one_of, post, put, text, Operation};
+use crate::openapi::operation::{bytes, delete, get, number, one_of, post, put, text, Operation};
 use crate::openapi::schemas::Schemas;
 use crate::openapi::wire::{Consumer, ConsumerSpec, Consumers, LogLines};
 
@@ -64,7 +64,7 @@ fn uploaded(s: &Schemas, operation: Operation) -> Operation {
         .query("timeout_ms", "Of one call.", range(100, 60_000))
         .query("deliver", "From the oldest event that is kept, or from the next.", one_of(&["all", "new"]))
         .tells("Location")
-        .sends_as(WASM, json!({ "contentMediaType": WASM }), None)
+        .sends_as(WASM, bytes(), None)
         .sends_as("application/json", s.body::<ConsumerSpec>(), Some(json!({ "types": ["order.placed"], "timeout_ms": 500 })))
         .answers::<Consumer>(s, 202, "It is checked, and being tried and deployed.")
 }

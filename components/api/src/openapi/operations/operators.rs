@@ -6,7 +6,7 @@ use serde_json::{json, Map, Value};
 
 use crate::keys::{Created, Keys};
 use crate::members::Members;
-use crate::openapi::operation::{delete, get, patch, post, put, Operation};
+use crate::openapi::operation::{bytes, delete, get, patch, post, put, Operation};
 use crate::openapi::schemas::Schemas;
 use crate::openapi::wire::{PolicyState, PolicyVersions};
 use crate::policies::{Activate, Kept};
@@ -112,7 +112,7 @@ pub fn policies(s: &Schemas) -> Vec<Operation> {
             .sends::<Map<String, Value>>(s, json!({}))
             .answers::<Kept>(s, 201, "Its revision. It does not count before it is activated."),
         put("/api/v1/policies/bundle", "putPolicyBundle", "Keep a bundle: a tar.gz as scripts/build-policies makes it")
-            .sends_as("application/gzip", json!({ "contentMediaType": "application/gzip" }), None)
+            .sends_as("application/gzip", bytes(), None)
             .answers::<Kept>(s, 201, "Its revision. It does not count before it is activated."),
         post("/api/v1/policies:activate", "activatePolicy", "Let a bundle, and data over it, count from now on")
             .about("An older one is a roll back. `If-Match` is held against the ETag of `GET /api/v1/policies`.")

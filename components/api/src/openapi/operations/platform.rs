@@ -4,7 +4,7 @@ use serde_json::{json, Value};
 
 use crate::health::Health;
 use crate::members::Whoami;
-use crate::openapi::operation::{get, pattern, post, text, Operation};
+use crate::openapi::operation::{bytes, get, pattern, post, text, Operation};
 use crate::openapi::schemas::Schemas;
 use crate::openapi::wire::{CloudEvent, Receipts};
 
@@ -45,7 +45,8 @@ pub fn ingest(s: &Schemas) -> Vec<Operation> {
     let batch = json!({ "type": "array", "maxItems": 1024, "items": event });
     let example =
         json!({ "specversion": "1.0", "id": "1", "source": "/shop", "type": "order.placed", "data": { "total": 12 } });
-    let binary = json!({ "description": "The data of an event whose attributes are `ce-` headers." });
+    let mut binary = bytes();
+    binary["description"] = json!("The data of an event whose attributes are `ce-` headers.");
     vec![post(PUBLISH, "publish", "Publish events")
         .about(
             "One event or many, in any of the modes of the CloudEvents HTTP binding; or any JSON, which is normalized to an \
