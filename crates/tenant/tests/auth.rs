@@ -1,6 +1,6 @@
 //! From what a caller shows to who they are, on records as they rest in the buckets.
 
-// Clippy allows these in test functions only, not in their helpers.
+// Clippy allows these in test functions only, not in the helpers of a test file.
 #![allow(clippy::unwrap_used)]
 
 use std::cell::Cell;

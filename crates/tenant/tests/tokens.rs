@@ -1,6 +1,6 @@
 //! Tokens of the gateway: those that count, and the many that must not.
 
-// Clippy allows these in test functions only, not in their helpers.
+// Clippy allows these in test functions only, not in the helpers of a test file.
 #![allow(clippy::unwrap_used)]
 
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
