@@ -76,6 +76,7 @@ impl Compiled {
     fn question(&self) -> anyhow::Result<[String; 3]> {
         let payload = self.rule.authorizer.config.get("payload").and_then(serde_yaml::Value::as_str);
         let payload = payload.with_context(|| format!("{}: nothing is asked", self.rule.id))?;
+        let payload = payload.split_whitespace().collect::<Vec<_>>().join(" ");
         let member = |name: &str| {
             let start = format!("\"{name}\":");
             let rest = payload.split(&start).nth(1).with_context(|| format!("{}: no {name}", self.rule.id))?;

@@ -127,7 +127,7 @@ async fn tells_only_what_is_documented(platform: &Platform) -> anyhow::Result<()
         ensure!(answer.body.contains("process_resident_memory_bytes "), "{url} tells nothing of its process");
     }
     // Faults, other stores and what only operators do leave the rest.
-    ensure!(told.len() * 4 > known.len() * 3, "only {} of {} were told: {told:?}", told.len(), known.len());
+    ensure!(told.len() * 3 > known.len() * 2, "only {} of {} were told: {told:?}", told.len(), known.len());
     Ok(())
 }
 

@@ -75,7 +75,7 @@ export default async function events(browser) {
   // Plots have what came, also as numbers.
   await place(page, "Overview");
   const plot = page.getByRole("region", { name: "Throughput" });
-  await until("a line", async () => (await plot.locator("path.line.s1").first().getAttribute("d"))?.includes("L"));
+  await until("a line", async () => (await plot.getByRole("img").locator("path.line.s1").first().getAttribute("d"))?.includes("L"));
   assert.match(await plot.getByRole("img").getAttribute("aria-label"), /events\/s [\d.]+ last, [\d.]+ at most/);
   await plot.getByText("As numbers").click();
   await until("numbers", async () => (await plot.getByRole("row").count()) > 1);

@@ -44,6 +44,7 @@ export default async function rules(browser) {
   await until("the question", () => asked === 1);
   assert.equal(await text.inputValue(), WRONG);
 
+  await mistake.click();
   await page.keyboard.type("Tag");
   await mistake.waitFor({ state: "detached" });
   await text.fill(RIGHT);

@@ -110,6 +110,8 @@ function signOut() {
   leave?.abort();
   unsaved = NOTHING;
   feed.stop();
+  // Whoever comes next begins at the beginning; a link that somebody opens leads where it says.
+  history.replaceState(null, "", location.pathname + location.search);
   signIn();
   say("Signed out.");
 }

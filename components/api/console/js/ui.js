@@ -8,7 +8,7 @@ import { when } from "./format.js";
 const SIGNS = { good: "●", warn: "◐", bad: "▲", info: "◆", "": "○" };
 
 export function badge(word, tone = "") {
-  return h("span", { class: `badge ${tone}` }, h("span", { "aria-hidden": "true" }, SIGNS[tone]), word);
+  return h("span", { class: `badge ${tone}` }, h("span", { "aria-hidden": "true" }, SIGNS[tone]), h("span", {}, word));
 }
 
 export const chip = (text) => h("span", { class: "chip" }, text);

@@ -25,7 +25,7 @@ export function rules({ path: [name], signal, guard }) {
   const desk = h("div", { class: "stack" });
   const refresh = () => Promise.all([
     loaded(list, "rules", async () => texts(await json("/rules", { signal }), name), signal),
-    loaded(versions, "versions", async () => history(await json("/rules:versions", { signal }), refresh), signal),
+    loaded(versions, "versions", async () => history(await json("/rules:versions", { signal }), name), signal),
   ]);
   refresh();
   if (name) open(desk, name, { signal, guard, refresh });
@@ -48,7 +48,7 @@ function texts(set, open) {
     h("li", {}, h("a", { href: `#/rules/${segment(name)}`, "aria-current": name === open ? "true" : null }, name))));
 }
 
-function history({ current, versions }, refresh) {
+function history({ current, versions }, open) {
   if (versions.length === 0) return blank("Nothing was saved yet");
   return h("ol", { class: "versions bare", reversed: true, tabindex: "0", "aria-label": "Versions, newest first" }, versions.map((version) => h("li", {},
     h("div", { class: "row" }, h("strong", {}, `Version ${version.version}`), version.version === current ? badge("counts", "good") : null),
@@ -56,9 +56,10 @@ function history({ current, versions }, refresh) {
     version.version !== current && session.current.writes ? button(["Roll back", h("span", { class: "unseen" }, ` to version ${version.version}`)], () => confirm({
       title: `Roll back to version ${version.version}?`, text: `Its ${many(version.texts.length, "text")} become a new version, which counts from the next event on.`, yes: "Roll back",
       act: async () => {
-        const { version: now } = await json("/rules:rollback", { method: "POST", body: { version: version.version } });
+        const { version: now, texts } = await json("/rules:rollback", { method: "POST", body: { version: version.version } });
         told(`Version ${now} counts, with the rules of version ${version.version}.`);
-        dispatchEvent(new HashChangeEvent("hashchange"));
+        if (open && open !== NEW && !texts.includes(open)) location.hash = "#/rules";
+        else dispatchEvent(new HashChangeEvent("hashchange"));
       },
     }), { tone: "tiny" }) : null)));
 }
