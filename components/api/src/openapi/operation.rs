@@ -162,6 +162,14 @@ impl Operation {
         self.parameter("query", name, description, schema)
     }
 
+    /// The parameter named last is not to be left out.
+    pub fn required(mut self) -> Self {
+        if let Some(parameter) = self.parameters.last_mut() {
+            parameter["required"] = json!(true);
+        }
+        self
+    }
+
     /// A list, its items separated by commas.
     pub fn listed(self, name: &str, description: &str, schema: Value) -> Self {
         let mut listed = self.query(name, description, schema);
