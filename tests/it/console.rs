@@ -67,6 +67,11 @@ fn who_may_come_in_does_and_leaves_no_key_behind() -> anyhow::Result<()> {
 }
 
 #[test]
+fn what_the_page_reads_and_writes_keeps_every_digit_and_place() -> anyhow::Result<()> {
+    on_its_own("pieces")
+}
+
+#[test]
 fn events_are_tailed_filtered_held_and_told_to_their_end() -> anyhow::Result<()> {
     on_its_own("events")
 }

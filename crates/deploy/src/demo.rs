@@ -143,7 +143,8 @@ pub async fn run(env: &Env, modules: &Path, deadline: Duration) -> anyhow::Resul
 }
 
 /// What to try on the platform, which goes on running.
-pub fn print_next() {
+pub fn print_next(env: &Env) {
+    println!("\nThe console: {}/   (sign in with ER_API_KEY of var/demo.env)", env.api_url);
     println!("\nTry next (first: . var/demo.env)");
     println!("  curl -s -H \"Authorization: Bearer $ER_API_KEY\" \"$ER_API_URL/api/v1/events?type=alert&limit=3\"");
     println!("  curl -sN -H \"Authorization: Bearer $ER_API_KEY\" \"$ER_API_URL/api/v1/tail\"     # then run `make demo` again beside it");

@@ -146,7 +146,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             if let Some(prometheus) = prometheus {
                 watched::run(&env.client()?, &prometheus, wait).await?;
             }
-            demo::print_next();
+            demo::print_next(&env);
         }
     }
     Ok(())

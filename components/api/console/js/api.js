@@ -23,6 +23,11 @@ export function parse(text) {
       ? BigInt(context.source) : value);
 }
 
+/** What `parse` read, laid out, each number with all its digits. */
+export function layOut(value) {
+  return JSON.stringify(value, (_, part) => (typeof part === "bigint" ? JSON.rawJSON(part.toString()) : part), 2);
+}
+
 export function segment(text) {
   return encodeURIComponent(text);
 }

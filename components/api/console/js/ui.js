@@ -1,5 +1,6 @@
 // Pieces that more than one view has.
 
+import { layOut } from "./api.js";
 import { fresh, h, say, show, svg } from "./dom.js";
 import { when } from "./format.js";
 
@@ -135,8 +136,7 @@ const TOKEN = /("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d[\d.eE+-]*)|\b(true|false|null)\b
 
 /** JSON, laid out and coloured. */
 export function jsonText(value, label = "JSON") {
-  const text = typeof value === "string" ? value
-    : JSON.stringify(value, (_, part) => (typeof part === "bigint" ? Number(part) : part), 2);
+  const text = typeof value === "string" ? value : layOut(value);
   const pieces = [];
   let end = 0;
   for (const match of text.matchAll(TOKEN)) {

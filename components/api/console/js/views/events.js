@@ -110,11 +110,11 @@ function trim(rows) {
   }
 }
 
-function row({ event, text, seen, delay }) {
+function row({ event, seen, delay }) {
   const body = h("div", {});
   return h("li", {}, h("details", { ontoggle: (toggled) => {
     if (toggled.target.open && !body.hasChildNodes()) {
-      show(body, jsonText(laidOut(event, text), `Event ${event.id}`), h("p", {}, h("a", { href: storyLink(event.source, event.id) }, "Its whole story")));
+      show(body, jsonText(event, `Event ${event.id}`), h("p", {}, h("a", { href: storyLink(event.source, event.id) }, "Its whole story")));
     }
   } },
   h("summary", {},
@@ -127,15 +127,6 @@ function row({ event, text, seen, delay }) {
 function marks(event) {
   const tags = (event.ertags ?? "").split(",").filter(Boolean);
   return h("span", { class: "marks" }, tags.map(chip), event.erdropped ? badge("dropped", "warn") : null);
-}
-
-/** As it came where numbers would suffer from being read. */
-function laidOut(event, text) {
-  try {
-    return JSON.stringify(event, null, 2);
-  } catch {
-    return text; // It holds a BigInt.
-  }
 }
 
 // === stored ===
