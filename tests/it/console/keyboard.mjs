@@ -56,6 +56,7 @@ async function flow(browser, size) {
   await heading(page, "Rules");
   await tabTo(page, /^New rule text$/);
   await page.keyboard.press("Enter");
+  await heading(page, "Rules");
   await tabTo(page, /^Name$/);
   await page.keyboard.type(name);
   await tabTo(page, /^Text of the new rules$/);
