@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 
-import { api, ingest, key, until } from "./browser.mjs";
+import { api, ingest, key, operatorKey, tenant, until } from "./browser.mjs";
 
 export async function call(method, path, { body, type = "application/json", as = key } = {}) {
   const headers = { authorization: `Bearer ${as}` };
@@ -39,6 +39,14 @@ export async function saveRules(name, text) {
   const { status, text: said } = await call("PUT", `/rules/${name}`, { body: text, type: "text/plain" });
   assert.ok(status < 300, said);
   return JSON.parse(said).version;
+}
+
+/** Gives the tenant a plan from the begin of this month. */
+export async function subscribe(plan) {
+  const month = new Date(Date.UTC(new Date().getUTCFullYear(), new Date().getUTCMonth())).toISOString();
+  const body = JSON.stringify({ plan, effective_from: month });
+  const { status, text } = await call("PUT", `/tenants/${tenant}/plan`, { body, as: operatorKey });
+  assert.equal(status, 200, text);
 }
 
 export const stored = (id, source = "/shop") => until(`${id} to be stored`, async () => {

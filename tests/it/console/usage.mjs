@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 
-import { open, operatorKey, place, shot, signIn, tenant, until } from "./browser.mjs";
-import { call, read, send } from "./client.mjs";
+import { open, place, shot, signIn, tenant, until } from "./browser.mjs";
+import { read, send, subscribe } from "./client.mjs";
 
 const EVENTS = 13;
 const PLAN = {
@@ -13,15 +13,18 @@ const PLAN = {
 };
 
 export default async function usage(browser) {
-  const month = new Date(Date.UTC(new Date().getUTCFullYear(), new Date().getUTCMonth())).toISOString();
-  const change = { plan: PLAN, effective_from: month };
-  const { status, text } = await call("PUT", `/tenants/${tenant}/plan`, { body: JSON.stringify(change), as: operatorKey });
-  assert.equal(status, 200, text);
+  const { page, finish, expect } = await open(browser);
+  expect(404);
+  await signIn(page);
+  await place(page, "Usage");
+  await page.getByText("No plan, so nothing to pay").waitFor();
+  await page.getByText("Nothing was used in this time").waitFor();
+
+  await subscribe(PLAN);
   await send(Array.from({ length: EVENTS }, (_, index) => ({ id: String(index), type: "order.placed", data: { index } })));
   await until("the events to be metered", async () => (await read(`/usage/${tenant}?meters=events_in`)).rows.reduce((sum, row) => sum + row.quantity, 0) === EVENTS);
 
-  const { page, finish } = await open(browser);
-  await signIn(page);
+  await place(page, "Overview");
   await place(page, "Usage");
   const used = page.getByRole("region", { name: "Usage", exact: true });
   await used.getByRole("row", { name: `Events in ${EVENTS}` }).waitFor();

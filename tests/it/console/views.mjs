@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 
 import { accessible, DESK, open, PHONE, api, shot, signIn, until } from "./browser.mjs";
-import { live, saveRules, send, stored } from "./client.mjs";
+import { live, saveRules, send, stored, subscribe } from "./client.mjs";
 
 const RULES = `rule BigOrder "large orders go the fast way" {
     when
@@ -55,6 +55,7 @@ const VIEWS = [
 ];
 
 export default async function views(browser) {
+  await subscribe({ name: "Team", currency: "USD", monthly_fee: "29.00", charges: [{ meter: "events_in", free: 10, price: { per_unit: { amount: "0.01" } } }] });
   await live(await saveRules("orders", RULES));
   await send(Array.from({ length: 24 }, (_, index) => order(`order-${index}`)).concat(order("late-1", "order.late")));
   await stored("order-23");

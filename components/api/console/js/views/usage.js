@@ -25,7 +25,8 @@ export function usage({ signal }) {
     return measured(rows, window, meter, (chosen) => { meter = chosen; report(); });
   }, signal);
   const invoices = () => loaded(bills, "invoices", async () => {
-    const { items } = await json(`/invoices/${tenant}`, { named: true, signal });
+    const items = await billed(tenant, signal);
+    if (!items) return blank("No plan, so nothing to pay", "An operator gives this tenant a plan; from then on the month's draft is here.");
     const place = h("div", {});
     const pick = h("select", { onchange: () => { show(place); bill(place, tenant, pick.value, signal); } },
       items.map((item) => h("option", { value: item.id }, `${item.id} · ${item.state} · ${money(item.total_minor, item.currency)}`)));
@@ -73,6 +74,16 @@ function filled(points, window) {
 }
 
 // === invoices ===
+
+/** Invoices, newest first; none where there is no plan to charge by. */
+async function billed(tenant, signal) {
+  try {
+    return (await json(`/invoices/${tenant}`, { named: true, signal })).items;
+  } catch (cause) {
+    if (cause.status === 404) return null;
+    throw cause;
+  }
+}
 
 function bill(place, tenant, id, signal) {
   return loaded(place, "the invoice", async () => {
