@@ -23,6 +23,8 @@ const RULES: &str = r#"
 const SOLD: [(&str, usize); 4] = [("sold", 30), ("noise", 4), ("late", 3), ("copy", 3)];
 /// The shop's consumer, as it is uploaded.
 const NAME: &str = "recorder";
+/// Both handle what is sold.
+const COMPONENTS: [&str; 2] = ["er_test_recorder.wasm", "er_test_hostile.wasm"];
 /// Whole batches that fail until a consumer is paused.
 const STRIKES: usize = 5;
 
@@ -84,9 +86,9 @@ impl Watched {
         self.prometheus.scraped(SCRAPED_WITHIN).await
     }
 
-    /// The shop's consumer, or a new version of it.
+    /// The shop's consumer, or another component in its place: one that was tried before is not tried again.
     async fn upload(&self) -> anyhow::Result<()> {
-        let file = root().join("build/er_test_recorder.wasm");
+        let file = root().join("build").join(COMPONENTS[self.rounds % COMPONENTS.len()]);
         need(&file, "scripts/build-components")?;
         let path = format!("/api/v1/consumers/{NAME}?deliver=all&batch_events_max={}", 64 * self.rounds);
         let request = self.shop.client.raw(Method::PUT, &format!("{}{path}", self.shop.client.api));

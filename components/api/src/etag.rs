@@ -61,7 +61,7 @@ pub fn tagged(request: &Request<'_>, tag: &Tag, response: Response) -> Result<Re
     let is_read = matches!(request.method, "GET" | "HEAD");
     let known = if is_read { tags(request, "if-none-match")? } else { None };
     // Of those that a client has, weak ones do, too.
-    if known.is_some_and(|known| known.iter().any(|given| tag.is(given.trim_start_matches("W/")))) {
+    if known.is_some_and(|known| known.iter().any(|given| tag.is(given.strip_prefix("W/").unwrap_or(given)))) {
         return Ok(tag.on(Response::new(304, "", "")));
     }
     Ok(tag.on(response))
@@ -72,8 +72,9 @@ fn tags<'a>(request: &'a Request<'_>, name: &str) -> Result<Option<Vec<&'a str>>
     let Some(value) = request.header(name) else { return Ok(None) };
     let tags: Vec<&str> = value.split(',').map(str::trim).collect();
     let quoted = |tag: &&str| {
-        let tag = tag.trim_start_matches("W/");
-        tag.len() >= 2 && tag.starts_with('"') && tag.ends_with('"')
+        let tag = tag.strip_prefix("W/").unwrap_or(tag);
+        let inner = tag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        inner.is_some_and(|inner| inner.bytes().all(|byte| byte == b'!' || (b'#'..=b'~').contains(&byte)))
     };
     if tags == ["*"] || tags.iter().all(quoted) {
         return Ok(Some(tags));

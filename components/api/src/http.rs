@@ -77,7 +77,12 @@ impl Request<'_> {
     /// The body that says it is JSON, for [`parse`] to borrow from.
     pub fn json_text(&self) -> Result<String, Problem> {
         self.expect_json()?;
-        self.text()
+        let text = self.text()?;
+        // serde would take an array for the members in order.
+        if text.trim_start().starts_with('[') {
+            return Err(Problem::new(Kind::Unprocessable, "the body is an array, and has to be an object"));
+        }
+        Ok(text)
     }
 
     /// The body in pieces, for what would be too large as a whole.

@@ -2,6 +2,7 @@
 
 use er_event::event::{rfc3339_us, time_us};
 use er_event::{Kind, Problem};
+use er_tenant::consumers::valid_place;
 use er_tenant::Principal;
 use serde::Deserialize;
 use serde_json::{json, Value};
@@ -21,6 +22,7 @@ const HOUR_US: i64 = 3_600_000_000;
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "ReplayWanted"))]
 #[serde(deny_unknown_fields)]
 pub struct Wanted {
+    #[cfg_attr(test, schemars(regex(pattern = "^[A-Za-z0-9_-]{1,200}$")))]
     consumer: String,
     /// When the first of them came in.
     #[cfg_attr(test, schemars(extend("format" = "date-time")))]
@@ -45,6 +47,13 @@ pub fn begin(
     request: &Request<'_>,
 ) -> Result<Response, Problem> {
     let wanted: Wanted = request.json()?;
+    if !valid_place(&wanted.consumer) {
+        return Err(Problem::new(
+            Kind::Unprocessable,
+            format!("`{}` can't be the name of a consumer", wanted.consumer),
+        )
+        .mend("GET /api/v1/consumers lists yours."));
+    }
     let now_us = backend.now_us();
     let until = wanted.to.unwrap_or_else(|| rfc3339_us(now_us));
     let (Some(from_us), Some(until_us)) = (time_us(&wanted.from), time_us(&until)) else {

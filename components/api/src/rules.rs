@@ -197,7 +197,14 @@ pub fn roll_back(
 fn body(request: &Request<'_>) -> Result<Text, Problem> {
     let media_type = request.media_type();
     let language = if media_type == JSON || media_type.ends_with("+json") { Language::Json } else { Language::Grl };
-    Ok(Text { language, text: request.text()? })
+    let text = request.text()?;
+    if text.is_empty() {
+        // As of a client that forgot it: what was there would be gone.
+        return Err(
+            Problem::new(Kind::Unprocessable, "there is no rule text in the body").mend("DELETE removes a text.")
+        );
+    }
+    Ok(Text { language, text })
 }
 
 /// Makes a new version of the set with `edit` applied to its texts, and lets it count. `edit` is given the number of the

@@ -51,7 +51,7 @@ impl Tail {
         let tenant = caller.tenant(&query)?;
         let types = types(&query)?;
         // A browser that reconnects repeats the URL, `after` included; its header knows better.
-        let (after, seen) = match request.header("last-event-id").map(str::trim).filter(|id| !id.is_empty()) {
+        let (after, seen) = match request.header("last-event-id").map(str::trim) {
             Some(id) => {
                 let (after, seen) = position(id)
                     .ok_or_else(|| invalid("Last-Event-ID", "(a header) is not a position of this stream"))?;

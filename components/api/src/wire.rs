@@ -38,9 +38,10 @@ impl Parts {
         Parts {
             method: method(request.method()),
             target: request.path_with_query().unwrap_or_else(|| "/".to_owned()),
-            // A value that is not UTF-8 is none that this API knows.
+            // What is not UTF-8 is none that this API knows, and there all the same: a condition that can't be read must not
+            // be taken for none.
             headers: headers
-                .filter_map(|(name, value)| Some((name.to_ascii_lowercase(), String::from_utf8(value).ok()?)))
+                .map(|(name, value)| (name.to_ascii_lowercase(), String::from_utf8_lossy(&value).into_owned()))
                 .collect(),
             body: Incoming(Cell::new(request.consume().ok())),
         }

@@ -38,11 +38,12 @@ impl Letter {
 
 /// The tenant's first dead letter behind `after`.
 pub async fn next(stream: &Stream, tenant: &str, after: u64) -> anyhow::Result<Option<Letter>> {
-    let message = match stream.direct_get_next_for_subject(streams::dead_subject(tenant), Some(after + 1)).await {
-        Ok(message) => message,
-        Err(error) if error.kind() == DirectGetErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
+    let message =
+        match stream.direct_get_next_for_subject(streams::dead_subject(tenant), Some(after.saturating_add(1))).await {
+            Ok(message) => message,
+            Err(error) if error.kind() == DirectGetErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
     let seq = message
         .headers
         .as_ref()

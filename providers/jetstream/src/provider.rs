@@ -57,6 +57,8 @@ struct Inner {
     /// Hops of what each consumer is working on.
     hops: Mutex<HashMap<String, Arc<AtomicU32>>>,
     decider: Decider,
+    /// Set once what waits is looked at.
+    backlog: OnceLock<()>,
     tasks: TaskTracker,
 }
 
@@ -182,6 +184,20 @@ impl Jetstream {
         });
     }
 
+    /// With the first link: before it there is no connection to the lattice.
+    fn watch_backlog(&self) {
+        if self.inner.backlog.set(()).is_err() {
+            return;
+        }
+        self.worker(BACKLOG, |provider, stop| async move {
+            let parts = provider.parts().await?;
+            let (js, held) = (parts.js.clone(), parts.consumers().await?);
+            let (every, tenants_max) = (parts.settings.backlog_every, parts.settings.metrics_tenants_max);
+            backlog::watch(js, held, every, tenants_max, stop).await;
+            Ok(())
+        });
+    }
+
     fn feed_engine(&self, target: &str, settings: EngineSettings) {
         let engine: Arc<str> = target.into();
         self.worker(target, move |provider, stop| async move {
@@ -264,17 +280,11 @@ impl Provider for Jetstream {
         }
         // Set once: the SDK initializes a provider once.
         let _ = self.inner.settings.set(settings);
-        self.worker(BACKLOG, |provider, stop| async move {
-            let parts = provider.parts().await?;
-            let (js, held) = (parts.js.clone(), parts.consumers().await?);
-            let (every, tenants_max) = (parts.settings.backlog_every, parts.settings.metrics_tenants_max);
-            backlog::watch(js, held, every, tenants_max, stop).await;
-            Ok(())
-        });
         Ok(())
     }
 
     async fn receive_link_config_as_source(&self, link: LinkConfig<'_>) -> anyhow::Result<()> {
+        self.watch_backlog();
         for interface in link.wit_metadata.2 {
             match interface.as_str() {
                 "processor" => {

@@ -105,7 +105,7 @@ impl Jetstream {
                             filter_subject: streams::events_subject(tenant),
                             ack_policy: AckPolicy::None,
                             replay_policy: ReplayPolicy::Instant,
-                            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: next + 1 },
+                            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: next.saturating_add(1) },
                             memory_storage: true,
                             num_replicas: 1,
                             inactive_threshold: WAIT_MAX + Duration::from_secs(5),

@@ -19,6 +19,7 @@ use crate::support::{alone, shared, stored};
 
 const SETTLED_WITHIN: Duration = Duration::from_secs(90);
 const HELD_UP_WITHIN: Duration = Duration::from_secs(30);
+const RECONNECT_AFTER: Duration = Duration::from_millis(100);
 
 #[test]
 fn a_stream_answers_each_event_in_order_and_goes_on_after_a_bad_one() -> anyhow::Result<()> {
@@ -185,7 +186,10 @@ impl Sender {
                     if matches!(
                         status.code(),
                         Code::Unavailable | Code::DeadlineExceeded | Code::Unknown | Code::Cancelled | Code::Internal
-                    ) => {}
+                    ) =>
+                {
+                    tokio::time::sleep(RECONNECT_AFTER).await;
+                }
                 Err(status) => bail!("stream {}: {status:?}", self.streams),
             }
         }
@@ -206,7 +210,9 @@ impl Sender {
             let request = by(self.oracle.tenant.client.key(), paced).map_err(failed)?;
             let mut answers = ingest.publish_stream(request).await?.into_inner();
             while let Some(answer) = answers.message().await? {
-                for (place, outcome) in outcomes(answer).map_err(failed)? {
+                for (place, outcome) in
+                    outcomes(answer).map_err(|error| Status::failed_precondition(format!("{error:#}")))?
+                {
                     let id = outcome.map_err(|refusal| Status::failed_precondition(format!("{refusal:?}")))?;
                     let wanted = events.get(answered).map(|event| event.id.as_str());
                     if usize::try_from(place) != Ok(answered) || wanted != Some(id.as_str()) {

@@ -13,7 +13,7 @@ use crate::http::{CLOUDEVENT, JSON};
 use crate::router::Route;
 
 /// Tags as RFC 9110 has them, without commas, of which ours have none.
-const TAGS: &str = r#"^(\*|(W/)?"[!#-+\--~]*"(, ?(W/)?"[!#-+\--~]*")*)$"#;
+const TAGS: &str = r#"^(W/)?"[!#-+\--~]*"(, ?(W/)?"[!#-+\--~]*")*$"#;
 
 pub struct Operation {
     pub method: &'static str,
@@ -61,8 +61,9 @@ pub fn bytes() -> Value {
     json!({ "type": "string", "format": "binary" })
 }
 
+/// RFC 3339; empty is as good as left out.
 pub fn time() -> Value {
-    json!({ "type": "string", "format": "date-time" })
+    json!({ "type": "string", "anyOf": [{ "format": "date-time" }, { "maxLength": 0 }] })
 }
 
 pub fn number(least: u64, most: u64) -> Value {
@@ -75,6 +76,11 @@ pub fn one_of(words: &[&str]) -> Value {
 
 pub fn pattern(pattern: &str) -> Value {
     json!({ "type": "string", "pattern": pattern })
+}
+
+/// What a condition names.
+fn tags() -> Value {
+    json!({ "anyOf": [{ "const": "*" }, pattern(TAGS)] })
 }
 
 pub fn header_ref(name: &str) -> Value {
@@ -162,6 +168,14 @@ impl Operation {
         self.parameter("query", name, description, schema)
     }
 
+    /// The parameter named last is not to be left out.
+    pub fn required(mut self) -> Self {
+        if let Some(parameter) = self.parameters.last_mut() {
+            parameter["required"] = json!(true);
+        }
+        self
+    }
+
     /// A list, its items separated by commas.
     pub fn listed(self, name: &str, description: &str, schema: Value) -> Self {
         let mut listed = self.query(name, description, schema);
@@ -206,13 +220,13 @@ impl Operation {
             return self;
         }
         self.answers.insert(304, json!({ "description": "The client has it: the ETag is the one of If-None-Match." }));
-        self.header("If-None-Match", "The ETag of what the client has.", pattern(TAGS))
+        self.header("If-None-Match", "The ETag of what the client has.", tags())
     }
 
     /// Done only if what is there is what the client saw.
     pub fn conditional(self) -> Self {
         let words = "Only if this is still the ETag of what would be changed.";
-        self.refuses(&[412]).header("If-Match", words, pattern(TAGS))
+        self.refuses(&[412]).header("If-Match", words, tags())
     }
 
     /// Done once under a key.

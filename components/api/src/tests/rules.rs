@@ -56,6 +56,7 @@ fn a_refused_text_changes_nothing_and_names_every_mistake() {
     assert_eq!(put(&world, &admin, "a", "text/plain", RULE).status, 201);
     assert_eq!(put(&world, &admin, "b", "text/plain", RULE).status, 422);
     assert_eq!(put(&world, &admin, "Bad", "text/plain", RULE).status, 422);
+    assert_eq!(put(&world, &admin, "a", "text/plain", "").status, 422);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use er_tenant::consumers::State;
 use serde_json::json;
 
 use crate::consumers::{Rollback, Why};
-use crate::openapi::operation::{bytes, delete, get, number, one_of, post, put, text, Operation};
+use crate::openapi::operation::{bytes, delete, get, number, one_of, pattern, post, put, text, Operation};
 use crate::openapi::schemas::Schemas;
 use crate::openapi::wire::{Consumer, ConsumerSpec, Consumers, LogLines};
 
@@ -19,13 +19,12 @@ pub fn consumers(s: &Schemas) -> Vec<Operation> {
         ),
         uploaded(
             s,
-            post("/api/v1/consumers", "createConsumer", "Make a consumer, or a new version of one").query(
-                "name",
-                "What it is called.",
-                json!({ "type": "string", "maxLength": 40 }),
-            ),
+            post("/api/v1/consumers", "createConsumer", "Make a consumer, or a new version of one")
+                .query("name", "What it is called.", pattern("^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$"))
+                .required(),
         ),
         get("/api/v1/consumers/{name}", "getConsumer", "A consumer: how far it is, and its versions")
+            .refuses(&[422])
             .of_tenant()
             .answers::<Consumer>(s, 200, "The consumer."),
         uploaded(s, put("/api/v1/consumers/{name}", "putConsumer", "Make a consumer, or a new version of one")),
@@ -34,6 +33,7 @@ pub fn consumers(s: &Schemas) -> Vec<Operation> {
             .of_tenant()
             .answers::<Consumer>(s, 200, "It is being taken down."),
         get("/api/v1/consumers/{name}/logs", "getConsumerLogs", "A consumer's last log lines")
+            .refuses(&[422])
             .of_tenant()
             .query("limit", "At most so many (100).", number(1, 1000))
             .answers::<LogLines>(s, 200, "Oldest first."),

@@ -33,7 +33,7 @@ pub fn rules(s: &Schemas) -> Vec<Operation> {
             .conditional()
             .tagged()
             .tells("Location")
-            .sends_as("text/plain", text(), Some(json!(RULE)))
+            .sends_as("text/plain", json!({ "type": "string", "minLength": 1 }), Some(json!(RULE)))
             .sends_as("application/json", Value::Bool(true), None)
             .answers::<Put>(s, 200, "It is changed.")
             .answers::<Put>(s, 201, "It is made."),
