@@ -100,7 +100,8 @@ fn what_a_file_refers_to_is_there() {
     }
     for path in on_disk().iter().filter(|path| path.ends_with(".js")) {
         let text = get(&format!("/console/{path}"), &[]).body;
-        for import in between(&text, " from \"", "\"") {
+        let imports = text.lines().filter(|line| line.starts_with("import "));
+        for import in imports.filter_map(|line| line.split('"').nth(1)) {
             let mut target = PathBuf::from("/console").join(path).parent().unwrap().to_path_buf();
             for part in import.split('/') {
                 match part {
