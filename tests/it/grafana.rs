@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{bail, ensure, Context as _};
 use er_analytics::Analytics;
@@ -14,7 +15,7 @@ use er_testkit::analytics::{insert_until_in, options};
 use er_testkit::clickhouse::Server;
 use er_testkit::platform::root;
 use er_testkit::usage::{collected, lines};
-use er_testkit::{Platform, Tenant};
+use er_testkit::{until, Platform, Tenant};
 use reqwest::Method;
 use serde_json::{json, Value};
 
@@ -24,6 +25,7 @@ use crate::watched::Watched;
 
 const DATABASE: &str = "eventrunner";
 const SERVER: &str = "stores::is_the_clickhouse_server_if_asked";
+const FOUND_WITHIN: Duration = Duration::from_secs(15);
 const OR_NOTHING: &str = " or vector(0)";
 /// What panels show as nothing where it did not happen, for it takes a fault.
 const RARE: [&str; 6] = [
@@ -108,8 +110,12 @@ pub async fn every_panel_has_data(platform: &Arc<Platform>, watched: &Watched) -
         let found = match &query.text {
             Text::PromQl(promql) => {
                 let promql = filled_in(promql, &watched.shop.id)?;
-                let samples = watched.prometheus.query(&promql).await.with_context(|| query.place.clone())?;
-                samples.iter().any(|sample| !sample.value.is_nan())
+                // A rate needs two scrapes of what happened just now.
+                let asked = until(&query.place, FOUND_WITHIN, || async {
+                    let samples = watched.prometheus.query(&promql).await?;
+                    Ok(samples.iter().any(|sample| !sample.value.is_nan()).then_some(()))
+                });
+                asked.await.is_ok()
             }
             Text::Sql(sql) => {
                 let sql = sql_filled_in(sql, &watched.shop.id)?;
