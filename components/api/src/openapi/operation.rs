@@ -104,7 +104,7 @@ fn segment(path: &str, name: &str) -> (Value, &'static str) {
         ("id", path) if path.contains("/replays/") => (pattern("^[0-9a-f]{16}$"), "The replay's id."),
         ("id", _) => (pattern("^[a-z0-9-]{1,60}$"), "The invoice's id: `<tenant>-<year>-<month>-<number>`."),
         ("name", path) if path.contains("/consumers/") => {
-            (pattern("^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$"), "The consumer's name.")
+            (pattern("^[a-z][a-z0-9]*(-[a-z][a-z0-9]*)*$"), "The consumer's name.")
         }
         ("name", path) if path.contains("/plans/") => (pattern("^[a-z0-9-]{1,40}$"), "The plan's name."),
         ("name", _) => (pattern("^[a-z0-9][a-z0-9-]{0,63}$"), "The rule text's name."),

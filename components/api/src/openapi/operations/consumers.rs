@@ -20,7 +20,7 @@ pub fn consumers(s: &Schemas) -> Vec<Operation> {
         uploaded(
             s,
             post("/api/v1/consumers", "createConsumer", "Make a consumer, or a new version of one")
-                .query("name", "What it is called.", pattern("^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$"))
+                .query("name", "What it is called.", pattern("^[a-z][a-z0-9]*(-[a-z][a-z0-9]*)*$"))
                 .required(),
         ),
         get("/api/v1/consumers/{name}", "getConsumer", "A consumer: how far it is, and its versions")
