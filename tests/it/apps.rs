@@ -1,11 +1,10 @@
 //! The platform as an application: its links, and being taken down and brought back by hand.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{ensure, Context as _};
-use er_testkit::platform::{cache, DEPLOY_WITHIN, HEALED_WITHIN};
+use er_testkit::platform::{on_path, DEPLOY_WITHIN, HEALED_WITHIN};
 use er_testkit::{until, Component, Consumer, Options, Oracle, Platform, Tenant};
 use serde_json::Value;
 
@@ -135,17 +134,11 @@ fn undeployed_by_hand_and_deployed_again_it_works_and_has_forgotten_nothing() ->
     })
 }
 
-/// Where wash is installed (`make wash`); the tests above ask what it asks.
-fn wash() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let brought = cache().join("bin");
-    std::env::split_paths(&path).chain([brought]).map(|dir| dir.join("wash")).find(|file| file.exists())
-}
-
 #[test]
 fn wash_shows_the_links_where_it_is_installed() -> anyhow::Result<()> {
     shared(|platform| async move {
-        let Some(wash) = wash() else { return Ok(()) };
+        // The tests above ask what it asks.
+        let Ok(wash) = on_path("wash", "make wash") else { return Ok(()) };
         let port = platform.nats_url.rsplit(':').next().unwrap_or_default().to_string();
         let run = |arguments: &'static [&'static str]| {
             let mut command = tokio::process::Command::new(&wash);

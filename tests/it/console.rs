@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{bail, ensure, Context as _};
 use er_deploy::client::Client;
-use er_testkit::platform::{cache, need, root};
+use er_testkit::platform::{cache, need, on_path, root};
 use er_testkit::{until, Platform, Tenant};
 use reqwest::Method;
 use serde_json::json;
@@ -21,16 +21,8 @@ const MEND: &str = "scripts/setup chromium";
 const FLOW_WITHIN: Duration = Duration::from_secs(400);
 const RUNS_WITHIN: Duration = Duration::from_secs(180);
 
-/// The one that `scripts/setup` brought, or the machine's own.
 fn browser() -> anyhow::Result<PathBuf> {
-    let brought = cache().join("bin/chromium");
-    if brought.exists() {
-        return Ok(brought);
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let on_path = |name: &str| std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.exists());
-    let found = ["chromium", "google-chrome"].into_iter().find_map(on_path);
-    found.with_context(|| format!("there is no chromium; mend it with: {MEND}"))
+    on_path("chromium", MEND).or_else(|_| on_path("google-chrome", MEND))
 }
 
 async fn flow(platform: &Platform, tenant: &Tenant, name: &str) -> anyhow::Result<()> {

@@ -1,15 +1,17 @@
 //! Every way in: CloudEvents in binary, structured and batch mode, JSON of other systems, and the SDKs of others.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{ensure, Context as _};
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine as _;
 use er_testkit::load::receipts;
-use er_testkit::platform::{cache, need, root};
+use er_testkit::platform::{cache, need, on_path};
 use er_testkit::Tenant;
 use serde_json::Value;
 
+use crate::foreign;
 use crate::support::{accepted, event, member, post, shared, stored, text, BATCH, EVENT, JSON};
 
 /// JSON of every type, each written as only a careful codec gives it back.
@@ -276,30 +278,11 @@ fn the_same_event_sent_again_is_one_event_as_it_was_first() -> anyhow::Result<()
 async fn foreign(tenant: &Tenant, program: &Path, script: &str) -> anyhow::Result<()> {
     need(program, "scripts/setup samples")?;
     let url = format!("{}/events", tenant.client.ingest);
-    let output = tokio::process::Command::new(program)
-        .arg(root().join("tests/it/foreign").join(script))
-        .args([&url, tenant.client.key()])
-        .env("NODE_PATH", cache().join("npm/node_modules"))
-        .kill_on_drop(true)
-        .output();
-    let output = tokio::time::timeout(std::time::Duration::from_secs(60), output).await??;
-    let said = String::from_utf8_lossy(&output.stdout);
-    ensure!(output.status.success(), "{script}: {} {said} {}", output.status, String::from_utf8_lossy(&output.stderr));
-    let mut modes = std::collections::BTreeSet::new();
-    for line in said.lines() {
-        let sent: Value = serde_json::from_str(line).with_context(|| format!("{script} said {line}"))?;
-        let field = |name: &str| sent.get(name).and_then(Value::as_str).with_context(|| format!("no {name} in {line}"));
-        ensure!(sent["status"] == 202, "{line}");
-        modes.insert(field("mode")?.to_string());
-        let found = stored(tenant, field("source")?, field("id")?).await?;
-        let json: Value = serde_json::from_str(&found)?;
-        for (name, value) in sent["attributes"].as_object().context("no attributes")? {
-            ensure!(json.get(name) == Some(value), "{line}: `{name}` is stored as {found}");
-        }
-        match sent.get("base64") {
-            Some(bytes) => ensure!(json.get("data_base64") == Some(bytes), "{line}: {found}"),
-            None => ensure!(json.get("data") == sent.get("data"), "{line}: {found}"),
-        }
+    let mut modes = BTreeSet::new();
+    for sent in foreign::sent(program, script, [&url, tenant.client.key()], &cache().join("npm/node_modules")).await? {
+        ensure!(sent["status"] == 202, "{sent}");
+        modes.insert(foreign::field(&sent, "mode")?.to_string());
+        foreign::is_stored(tenant, &sent).await?;
     }
     let all: Vec<&str> = modes.iter().map(String::as_str).collect();
     ensure!(all == ["batch", "binary", "structured"], "{script} sent {all:?} only");
@@ -319,14 +302,6 @@ fn the_javascript_sdk_is_understood_in_every_mode() -> anyhow::Result<()> {
     shared(|platform| async move {
         let tenant = platform.tenant("javascript").await?;
         need(&cache().join("npm/node_modules/cloudevents"), "scripts/setup samples")?;
-        foreign(&tenant, &on_path("node")?, "send.mjs").await
+        foreign(&tenant, &on_path("node", "apt-get install nodejs")?, "send.mjs").await
     })
-}
-
-pub fn on_path(program: &str) -> anyhow::Result<std::path::PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .map(|dir| dir.join(program))
-        .find(|file| file.exists())
-        .with_context(|| format!("{program} is missing; mend it with: apt-get install {program}js"))
 }

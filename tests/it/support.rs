@@ -123,7 +123,7 @@ where
     stage.runtime.block_on(async {
         let _turn = stage.turns.write().await;
         let (idp, mut gateway) = (Idp::start().await?, Gateway::reserve().await?);
-        let options = Options { gateway: gateway.settings(), ..Options::default() };
+        let options = Options { sets: gateway.settings(), gateway: true, ..Options::default() };
         let platform = Arc::new(Platform::start(&options).await?);
         gateway.start(&platform, &idp).await?;
         judged(&platform, None, test(Arc::clone(&platform), gateway, idp)).await

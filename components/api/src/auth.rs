@@ -11,8 +11,6 @@ use crate::fault;
 use crate::http::Request;
 use crate::query::{invalid, Query};
 
-const RETRY_AFTER_MS: u32 = 1_000;
-
 /// The caller's key or token, checked against the records of this moment.
 pub fn authenticate(backend: &dyn Backend, request: &Request<'_>, way: Way) -> Result<Principal, Problem> {
     let presented = presented(request).ok_or_else(|| {
@@ -27,7 +25,7 @@ fn refused(refusal: Refusal<Fault>) -> Problem {
     let mend = match &refusal {
         Refusal::Fault(fault) => return fault::problem(fault.clone()),
         Refusal::Away(_) => {
-            return Problem::new(Kind::Unavailable, refusal.to_string()).retry_after_ms(RETRY_AFTER_MS);
+            return Problem::new(Kind::Unavailable, refusal.to_string()).retry_after_ms(fault::RETRY_AFTER_MS);
         }
         Refusal::Key(_) => "Use a key that is neither revoked nor expired, of a tenant that is not suspended.",
         Refusal::Around => "Send the same request to the gateway.",

@@ -4,8 +4,8 @@ use er_event::{Kind, Problem};
 
 use crate::backend::{Fault, FaultCode};
 
-/// How long to wait where the fault doesn't say.
-const RETRY_AFTER_MS: u32 = 1000;
+/// How long to wait where nobody says.
+pub const RETRY_AFTER_MS: u32 = 1000;
 
 /// For `?` on calls through the backend.
 pub trait OrProblem<T> {

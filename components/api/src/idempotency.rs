@@ -13,7 +13,7 @@ use er_tenant::{Principal, IDEMPOTENCY_BUCKET};
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{Backend, Fault, FaultCode};
-use crate::fault::OrProblem;
+use crate::fault::{self, OrProblem};
 use crate::http::{Body, BodyError, Request, Response, Take, JSON};
 use crate::router::Route;
 use crate::tenants::{read, write};
@@ -23,7 +23,6 @@ const KEY_CHARS_MIN: usize = 16;
 const KEY_CHARS_MAX: usize = 200;
 /// Longer than the host lets any request take: who began it and did not finish will not.
 const GIVEN_UP_US: i64 = 60_000_000;
-const RETRY_AFTER_MS: u32 = 1_000;
 /// Stands for what was drawn in an answer that is kept: a character that JSON never holds as it is.
 const DRAWN: &str = "\u{1}";
 
@@ -89,7 +88,7 @@ pub fn once(
                 Kind::InProgress,
                 "the request that came first with this Idempotency-Key is not done yet",
             )
-            .retry_after_ms(RETRY_AFTER_MS))
+            .retry_after_ms(fault::RETRY_AFTER_MS))
         }
     };
     let chance = drawn(&record.salt, key);
@@ -126,7 +125,7 @@ fn begin(backend: &dyn Backend, place: &str, begun: Record) -> Result<Begun, Pro
     // Freed just now, by a refusal.
     let item = item.ok_or_else(|| {
         Problem::new(Kind::InProgress, "the request that came first with this Idempotency-Key was just refused")
-            .retry_after_ms(RETRY_AFTER_MS)
+            .retry_after_ms(fault::RETRY_AFTER_MS)
     })?;
     let before: Record = read(&item.value)?;
     if before.answer.is_some() || before.request != begun.request || begun.begun_us - before.begun_us < GIVEN_UP_US {

@@ -12,8 +12,7 @@ use crate::bindings::eventrunner::platform::{
     accounts, consumers, event_store, kv, policies, policy, redelivery, tail,
 };
 use crate::bindings::wrpc::rpc::error::Error as Unreached;
-
-const RETRY_AFTER_MS: u32 = 1_000;
+use crate::fault;
 
 pub struct Linked;
 
@@ -25,7 +24,7 @@ fn reached<T>(answer: Result<Result<T, Fault>, Unreached>) -> Result<T, Fault> {
         Err(Fault {
             code: FaultCode::Unavailable,
             detail: "a part of the platform did not answer".into(),
-            retry_after_ms: Some(RETRY_AFTER_MS),
+            retry_after_ms: Some(fault::RETRY_AFTER_MS),
         })
     })
 }

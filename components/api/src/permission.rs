@@ -8,10 +8,10 @@ use er_tenant::{Principal, OPERATOR};
 use serde_json::{json, Value};
 
 use crate::backend::Backend;
+use crate::fault;
 use crate::http::Request;
 use crate::router::Route;
 
-const RETRY_AFTER_MS: u32 = 1_000;
 /// How long a change of a tenant may take to come to the policy, and between two looks whether it did.
 const KNOWN_WITHIN_MS: i64 = 3_000;
 const LOOK_MS: u32 = 200;
@@ -86,7 +86,7 @@ pub fn decides(backend: &dyn Backend) -> Result<(), Problem> {
 
 fn granted(backend: &dyn Backend, question: &Value) -> Result<(), Problem> {
     let away = |detail: String| {
-        Problem::new(Kind::Unavailable, format!("no policy decided: {detail}")).retry_after_ms(RETRY_AFTER_MS)
+        Problem::new(Kind::Unavailable, format!("no policy decided: {detail}")).retry_after_ms(fault::RETRY_AFTER_MS)
     };
     let decision = backend.decide(&question.to_string()).map_err(|fault| away(fault.detail))?;
     match (decision.allow, decision.failure) {

@@ -18,9 +18,6 @@ mod bindings {
     export!(Ingest);
 }
 
-/// How soon to ask again about a token that can't be judged now.
-const RETRY_AFTER_MS: u32 = 1_000;
-
 struct Ingest;
 
 impl Guest for Ingest {
@@ -65,7 +62,7 @@ impl From<Refusal<Fault>> for Fault {
         match refusal {
             Refusal::Fault(fault) => fault,
             Refusal::Away(_) => {
-                Fault { retry_after_ms: Some(RETRY_AFTER_MS), ..fault(FaultCode::Unavailable, refusal) }
+                Fault { retry_after_ms: Some(refuse::RETRY_AFTER_MS), ..fault(FaultCode::Unavailable, refusal) }
             }
             denied => fault(FaultCode::Denied, denied),
         }

@@ -6,7 +6,7 @@ use er_event::{Kind, Problem};
 use crate::bindings::eventrunner::platform::types::{Fault, FaultCode};
 
 /// How long to wait where the fault doesn't say.
-const RETRY_AFTER_MS: u32 = 1000;
+pub const RETRY_AFTER_MS: u32 = 1000;
 
 /// Takes back every promise: some entries may be durable, but nobody knows which, and sending them again is harmless.
 pub fn all_taken(answers: &mut [Answer], cause: &Fault) {

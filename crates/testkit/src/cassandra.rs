@@ -3,18 +3,17 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{anyhow, bail, Context as _};
 
-use crate::guard::tail;
+use crate::guard::{tail, Guard};
 use crate::platform::root;
 use crate::ports::quiet_ports;
-use crate::process::Paused;
+use crate::process::{launch, Paused};
 use crate::wait::until;
 
 /// A start takes 7 s on two idle cores.
@@ -39,7 +38,8 @@ pub struct Cassandra {
     port: u16,
     storage_port: u16,
     node: Option<Child>,
-    guard: Child,
+    /// Ends when this is dropped, after the rest, and takes the directory along.
+    _guard: Guard,
 }
 
 /// The nodes that tests share: those of `ER_SCYLLA_NODES`, else what `scripts/services up` started.
@@ -72,17 +72,8 @@ impl Cassandra {
     pub fn reserve() -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("er-cassandra-").tempdir()?.keep();
         let [port, storage_port] = quiet_ports()?;
-        let guard = Command::new("sh")
-            .args(["-c", GUARD, "guard"])
-            .arg(&dir)
-            // Ctrl-C in a terminal goes to a whole group; this one must outlive it.
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("starting the guard of a Cassandra node")?;
-        Ok(Self { dir, port, storage_port, node: None, guard })
+        let _guard = Guard::by(GUARD, &dir)?;
+        Ok(Self { dir, port, storage_port, node: None, _guard })
     }
 
     /// A running node.
@@ -125,18 +116,10 @@ impl Cassandra {
         if self.node.is_some() {
             bail!("the node runs already");
         }
-        let log = fs::File::create(self.dir.join("start.log"))?;
-        let node = Command::new(root().join("scripts/cassandra"))
-            .arg(&self.dir)
-            .args([self.port, self.storage_port].map(|port| port.to_string()))
-            .env("ER_CASSANDRA_HEAP_MB", HEAP_MB)
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .context("starting scripts/cassandra")?;
-        self.node = Some(node);
+        let mut command = Command::new(root().join("scripts/cassandra"));
+        let ports = [self.port, self.storage_port].map(|port| port.to_string());
+        command.arg(&self.dir).args(ports).env("ER_CASSANDRA_HEAP_MB", HEAP_MB);
+        self.node = Some(launch(&mut command, &self.dir.join("start.log"))?);
         Ok(())
     }
 
@@ -164,9 +147,6 @@ impl Drop for Cassandra {
     fn drop(&mut self) {
         // Its guard would do that too, but who buries it is its parent.
         let _ = self.kill9();
-        drop(self.guard.stdin.take());
-        // A guard that can't be waited for has been waited for.
-        let _ = self.guard.wait();
     }
 }
 

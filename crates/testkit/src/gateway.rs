@@ -1,20 +1,19 @@
 //! The gateway in front of a platform: the real Ory Keto and Ory Oathkeeper and the front, with the configuration that is
 //! shipped (`deploy/`), on ports of their own.
 
-use std::fs::{self, File};
-use std::os::unix::process::CommandExt as _;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use anyhow::{bail, ensure, Context as _};
 use er_deploy::client::Client;
 
-use crate::guard::tail;
+use crate::guard::{tail, Guard};
 use crate::idp::Idp;
-use crate::platform::{cache, root, Platform};
+use crate::platform::{on_path, root, Platform};
 use crate::ports::quiet_ports;
-use crate::process::Paused;
+use crate::process::{launch, Paused};
 use crate::wait::until;
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -42,7 +41,8 @@ pub struct Gateway {
     ports: Ports,
     keto: Option<Child>,
     others: Vec<Child>,
-    guard: Child,
+    /// Ends when this is dropped, after the rest, and takes the directory along.
+    _guard: Guard,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -67,16 +67,7 @@ impl Gateway {
     pub async fn reserve() -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("er-gateway-").tempdir()?.keep();
         let [front, proxy, api, prometheus, read, write, metrics, opl] = quiet_ports()?;
-        let guard = Command::new("sh")
-            .args(["-c", GUARD, "guard"])
-            .arg(&dir)
-            // Ctrl-C in a terminal goes to a whole group; this one must outlive it.
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("starting the guard of a gateway")?;
+        let _guard = Guard::by(GUARD, &dir)?;
         let url = |port: u16| format!("http://127.0.0.1:{port}");
         let mut gateway = Self {
             url: url(front),
@@ -86,7 +77,7 @@ impl Gateway {
             ports: Ports { front, proxy, api, prometheus, read, write, metrics, opl },
             keto: None,
             others: Vec::new(),
-            guard,
+            _guard,
         };
         gateway.start_keto().await?;
         Ok(gateway)
@@ -126,7 +117,8 @@ impl Gateway {
     /// Why it does not answer.
     pub async fn start(&mut self, platform: &Platform, idp: &Idp) -> anyhow::Result<()> {
         let (ports, dir) = (self.ports, self.folder("oathkeeper")?);
-        let key = Command::new(program("oathkeeper")?).args(["credentials", "generate", "--alg", "EdDSA"]).output()?;
+        let key =
+            Command::new(on_path("oathkeeper", MEND)?).args(["credentials", "generate", "--alg", "EdDSA"]).output()?;
         ensure!(key.status.success(), "no key of Oathkeeper's: {}", String::from_utf8_lossy(&key.stderr));
         fs::write(dir.join("jwks.json"), key.stdout)?;
         let changes = [
@@ -197,16 +189,8 @@ impl Gateway {
 
     fn launch(&self, part: &str, name: &str, arguments: &[&str]) -> anyhow::Result<Child> {
         let folder = self.dir.join(part);
-        let log = File::create(folder.join("log"))?;
-        let child = Command::new(program(name)?)
-            .args(arguments)
-            .current_dir(&folder)
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .with_context(|| format!("starting {name}"))?;
+        let mut command = Command::new(on_path(name, MEND)?);
+        let child = launch(command.args(arguments).current_dir(&folder), &folder.join("log"))?;
         fs::write(self.dir.join(format!("{part}.pid")), child.id().to_string())?;
         Ok(child)
     }
@@ -228,18 +212,7 @@ impl Drop for Gateway {
             let _ = child.kill();
             let _ = child.wait();
         }
-        drop(self.guard.stdin.take());
-        // A guard that can't be waited for has been waited for.
-        let _ = self.guard.wait();
     }
-}
-
-/// On `PATH`, or what `scripts/setup` brought in.
-fn program(name: &str) -> anyhow::Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain([cache().join("bin")]);
-    let found = folders.map(|folder| folder.join(name)).find(|file| file.is_file());
-    found.with_context(|| format!("there is no {name}; mend it with: {MEND}"))
 }
 
 /// Copies a shipped file, with these texts in place of those that are there.

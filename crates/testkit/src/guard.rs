@@ -38,23 +38,31 @@ impl Guard {
     /// Watches over what will be started in `dir` (its lattice in `dir/lattice`). The logs of a lattice that is marked
     /// as failed are kept in `logs`.
     pub fn start(lattice: &Path, dir: &Path, logs: &Path) -> anyhow::Result<Self> {
-        let mut child = Command::new("sh")
-            .args(["-c", SCRIPT])
-            .env("ER_GUARD_LATTICE", lattice)
-            .env("ER_GUARD_DIR", dir)
-            .env("ER_GUARD_LOGS", logs)
+        let mut command = Command::new("sh");
+        command.args(["-c", SCRIPT]).env("ER_GUARD_LATTICE", lattice);
+        Self::of(command.env("ER_GUARD_DIR", dir).env("ER_GUARD_LOGS", logs))
+    }
+
+    /// Watches by a script of its own over what will be started in `dir`, which the script knows as `$1`. It reads its
+    /// input to the end before it ends anything.
+    pub fn by(script: &str, dir: &Path) -> anyhow::Result<Self> {
+        Self::of(Command::new("sh").args(["-c", script, "guard"]).arg(dir))
+    }
+
+    fn of(command: &mut Command) -> anyhow::Result<Self> {
+        let mut child = command
             // Ctrl-C in a terminal goes to a whole group; this one must outlive it.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .context("starting the guard of a lattice")?;
+            .context("starting a guard")?;
         let held = child.stdin.take();
         Ok(Self { child, held })
     }
 
-    /// Ends the lattice now, and returns when nothing is left of it.
+    /// Ends what it watches over now, and returns when nothing is left of it.
     pub fn end(&mut self) {
         self.held = None;
         // A guard that can't be waited for has been waited for.

@@ -2,9 +2,8 @@
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -16,7 +15,7 @@ use er_deploy::first;
 use er_deploy::manifest::{self, Set};
 
 use crate::guard::{tail, Guard};
-use crate::process::{Part, Paused, Processes};
+use crate::process::{launch, Part, Paused, Processes};
 use crate::tenant::Tenant;
 use crate::wait::until;
 
@@ -42,8 +41,8 @@ pub struct Options {
     pub lattice_args: Vec<&'static str>,
     /// `wadm/production.yaml` on these, in place of `wadm/eventrunner.yaml`.
     pub stores: Option<Stores>,
-    /// Further settings, of a platform that lets in only who comes through a gateway: tenants' keys are not tried on it.
-    pub gateway: Vec<String>,
+    /// Whether tenants come in through a gateway only, as `sets` say: their keys are not tried on the platform itself.
+    pub gateway: bool,
 }
 
 /// Where events and usage rest in production.
@@ -105,7 +104,7 @@ impl Platform {
             sets: sets(options, &dir, [ingest, grpc, api], metrics)?,
             dir,
             manifest: if options.stores.is_some() { "wadm/production.yaml" } else { "wadm/eventrunner.yaml" },
-            gateway: !options.gateway.is_empty(),
+            gateway: options.gateway,
             tenants: AtomicU32::new(0),
             supervisor: Mutex::new(supervisor),
             guard: Mutex::new(guard),
@@ -302,7 +301,6 @@ pub(crate) fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
 }
 
 fn up(lattice: &Path, dir: &Path, nats_port: u16, gate_metrics: u16, options: &Options) -> anyhow::Result<Child> {
-    let log = File::create(dir.join("up.log"))?;
     let mut command = Command::new(lattice);
     command.arg("up").arg("--dir").arg(dir.join("lattice")).args(["--nats-port", &nats_port.to_string()]);
     let brought = cache().join("bin/nats-server");
@@ -314,13 +312,8 @@ fn up(lattice: &Path, dir: &Path, nats_port: u16, gate_metrics: u16, options: &O
         .arg(root().join("build/policies.tar.gz"))
         .env("ER_GATE_METRICS_ADDR", format!("127.0.0.1:{gate_metrics}"))
         .args(&options.lattice_args)
-        .current_dir(dir)
-        .process_group(0)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .spawn()
-        .with_context(|| format!("starting {}", lattice.display()))
+        .current_dir(dir);
+    launch(&mut command, &dir.join("up.log"))
 }
 
 fn sets(options: &Options, dir: &Path, served: [u16; 3], metrics: [u16; PROVIDERS.len()]) -> anyhow::Result<Vec<Set>> {
@@ -353,12 +346,23 @@ fn sets(options: &Options, dir: &Path, served: [u16; 3], metrics: [u16; PROVIDER
             format!("clickhouse.url={}", stores.clickhouse),
         ]),
     }
-    let given = options.sets.iter().chain(&options.gateway).cloned();
+    let given = options.sets.iter().cloned();
     own.into_iter().chain(given).map(|set| set.parse().map_err(|why: String| anyhow::anyhow!(why))).collect()
 }
 
 fn poisoned() -> anyhow::Error {
     anyhow::anyhow!("another thread panicked over the lattice's process")
+}
+
+/// A program on `PATH`, or that `scripts/setup` brought.
+///
+/// # Errors
+/// That there is none, and the command that mends it.
+pub fn on_path(name: &str, mend: &str) -> anyhow::Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain([cache().join("bin")]);
+    let found = folders.map(|folder| folder.join(name)).find(|file| file.is_file());
+    found.with_context(|| format!("there is no {name}; mend it with: {mend}"))
 }
 
 /// Fails where a file that the tests need is missing, with what makes it.

@@ -1,8 +1,10 @@
 //! The processes of a lattice: found, killed, paused, measured.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -31,6 +33,20 @@ pub enum Part {
 pub struct Processes {
     /// The lattice's directory.
     dir: PathBuf,
+}
+
+/// Starts a program in a group of its own, so that a Ctrl-C in a terminal is for its guard to act upon. What it says goes to
+/// `log`.
+pub(crate) fn launch(command: &mut Command, log: &Path) -> anyhow::Result<Child> {
+    let out = File::create(log).with_context(|| format!("writing {}", log.display()))?;
+    let name = command.get_program().to_string_lossy().into_owned();
+    command
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(out.try_clone()?)
+        .stderr(out)
+        .spawn()
+        .with_context(|| format!("starting {name}"))
 }
 
 /// A process that was stopped with SIGSTOP. It goes on when this is dropped.

@@ -9,7 +9,7 @@ use anyhow::{ensure, Context as _};
 use er_deploy::client::Client;
 use er_deploy::prometheus::{query, Sample};
 
-use crate::platform::{cache, free_ports, need, root, Platform, PROVIDERS};
+use crate::platform::{free_ports, need, on_path, root, Platform, PROVIDERS};
 use crate::wait::until;
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -38,7 +38,7 @@ impl Prometheus {
         configure(platform, &dir)?;
         let [port] = free_ports()?;
         let log = File::create(platform.dir().join("prometheus.log"))?;
-        let child = Command::new(binary("prometheus")?)
+        let child = Command::new(on_path("prometheus", "scripts/setup prometheus")?)
             // Apart from their names: by a path in an argument a platform's guard knows what is its own.
             .args(["--web.listen-address", &format!("127.0.0.1:{port}")])
             .arg("--config.file")
@@ -109,17 +109,6 @@ impl Drop for Prometheus {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// The program that `scripts/setup prometheus` brought in, or the one on PATH.
-fn binary(name: &str) -> anyhow::Result<std::path::PathBuf> {
-    let brought = cache().join("bin").join(name);
-    if brought.exists() {
-        return Ok(brought);
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.exists());
-    found.with_context(|| format!("no {name} on PATH; mend it with: scripts/setup prometheus"))
 }
 
 /// The shipped folder with other ports.

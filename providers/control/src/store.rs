@@ -108,14 +108,8 @@ impl Store {
 
     /// Every record, of one tenant or of all, by key.
     pub async fn records(&self, tenant: Option<&str>) -> Result<Vec<Record>, Error> {
-        let filter = format!("$KV.{BUCKET}.{}.*.record", tenant.unwrap_or("*"));
-        let stream = &self.bucket().await?.stream;
-        let mut subjects = stream.info_with_subjects(filter).await.map_err(Error::bucket)?;
-        let mut keys = BTreeSet::new();
-        while let Some((subject, _)) = subjects.try_next().await.map_err(Error::bucket)? {
-            let key = subject.strip_prefix(&format!("$KV.{BUCKET}.")).map(str::to_owned);
-            keys.extend(key);
-        }
+        let filter = format!("{}.*.record", tenant.unwrap_or("*"));
+        let keys = keys(self.bucket().await?, &filter).await.map_err(Error::bucket)?;
         let mut records = Vec::new();
         for key in keys {
             records.extend(self.read::<Record>(&key).await?.map(|(record, _)| record));
@@ -209,6 +203,17 @@ impl Store {
         let store = self.js.get_key_value(bucket).await.map_err(|e| away(&e))?;
         store.keys().await.map_err(|e| away(&e))?.try_collect().await.map_err(|e| away(&e))
     }
+}
+
+/// A bucket's keys that match a filter, in order. Removed ones may be among them.
+pub(crate) async fn keys(bucket: &kv::Store, filter: &str) -> anyhow::Result<BTreeSet<String>> {
+    let prefix = format!("$KV.{}.", bucket.name);
+    let mut subjects = bucket.stream.info_with_subjects(format!("{prefix}{filter}")).await?;
+    let mut keys = BTreeSet::new();
+    while let Some((subject, _)) = subjects.try_next().await? {
+        keys.extend(subject.strip_prefix(&prefix).map(str::to_owned));
+    }
+    Ok(keys)
 }
 
 fn record_path(tenant: &str, name: &str) -> String {

@@ -42,6 +42,8 @@ struct Look {
     pending: u64,
     lag: Option<Duration>,
     tenants: BTreeMap<String, Waiting>,
+    /// What waits for workers that read for all tenants, and by which subjects.
+    common: Vec<(String, Waiting)>,
     /// Of those that are named.
     lags: BTreeMap<String, Duration>,
 }
@@ -74,15 +76,15 @@ pub async fn watch(js: Context, held: Followed<State>, every: Duration, tenants_
 }
 
 async fn look(js: &Context, tenants_max: usize) -> anyhow::Result<(Vec<Look>, BTreeSet<String>)> {
-    let mut looks = Vec::new();
+    let (mut looks, mut asked) = (Vec::new(), Vec::new());
     for name in [streams::RAW, streams::EVENTS, streams::RETRY, streams::DEAD, streams::USAGE] {
         let stream = js.get_stream(name).await?;
         looks.push(Look::at(&stream, name).await?);
+        asked.push(stream);
     }
     let named = most(&looks, tenants_max);
-    for look in &mut looks {
-        let stream = js.get_stream(look.name).await?;
-        look.find_lags(&stream, &named).await?;
+    for (look, stream) in looks.iter_mut().zip(&asked) {
+        look.find_lags(stream, &named).await?;
     }
     Ok((looks, named))
 }
@@ -102,6 +104,7 @@ impl Look {
             pending: 0,
             lag: None,
             tenants: BTreeMap::new(),
+            common: Vec::new(),
             lags: BTreeMap::new(),
         };
         // What is acknowledged leaves the one, and nobody works on the other: what is there waits.
@@ -125,8 +128,14 @@ impl Look {
     fn note_consumer(&mut self, consumer: &Info) {
         // Who has no lasting place is a reader, and nothing waits for it.
         if consumer.config.durable_name.is_some() {
-            let waiting = consumer.num_pending + consumer.num_ack_pending as u64;
-            self.note(tenant_of(&consumer.config.filter_subject), waiting, consumer.ack_floor.stream_sequence + 1);
+            let subject = &consumer.config.filter_subject;
+            let messages = consumer.num_pending + consumer.num_ack_pending as u64;
+            let first = consumer.ack_floor.stream_sequence + 1;
+            let tenant = tenant_of(subject);
+            self.note(tenant, messages, first);
+            if tenant.is_none() {
+                self.common.push((subject.clone(), Waiting { messages, first }));
+            }
         }
     }
 
@@ -172,12 +181,9 @@ impl Look {
 
     /// Of the stream that one worker reads for all tenants.
     async fn collected_lag(&self, stream: &Stream) -> anyhow::Result<Duration> {
-        let consumers: Vec<Info> = stream.consumers().try_collect().await?;
         let mut lag = Duration::ZERO;
-        for consumer in consumers.iter().filter(|consumer| consumer.config.durable_name.is_some()) {
-            let messages = consumer.num_pending + consumer.num_ack_pending as u64;
-            let waiting = Waiting { messages, first: consumer.ack_floor.stream_sequence + 1 };
-            lag = lag.max(age(stream, &consumer.config.filter_subject, waiting).await?);
+        for (subject, waiting) in &self.common {
+            lag = lag.max(age(stream, subject, *waiting).await?);
         }
         Ok(lag)
     }
@@ -275,6 +281,7 @@ mod tests {
             pending: 0,
             lag: None,
             tenants: BTreeMap::new(),
+            common: Vec::new(),
             lags: BTreeMap::new(),
         }
     }

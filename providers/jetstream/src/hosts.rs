@@ -11,13 +11,17 @@ const ANSWER_WAIT: Duration = Duration::from_secs(1);
 
 /// Whether one is alive: what does not answer on one that is not, is not slow.
 pub async fn alive() -> bool {
-    tokio::time::timeout(ANSWER_WAIT, ping(None)).await.ok().flatten().is_some()
+    answers(None).await
 }
 
 /// Whether one runs the component and takes in what it is told. While a host compiles a component it does neither tell what
 /// it runs nor take in links (wasmcloud-host 0.27 holds one lock for all three).
 pub async fn run(component: &str) -> bool {
-    tokio::time::timeout(ANSWER_WAIT, ping(Some(component))).await.ok().flatten().is_some()
+    answers(Some(component)).await
+}
+
+async fn answers(component: Option<&str>) -> bool {
+    tokio::time::timeout(ANSWER_WAIT, ping(component)).await.ok().flatten().is_some()
 }
 
 /// Until a tenants' host answers, and one that runs `component`, where that is asked.

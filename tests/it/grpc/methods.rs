@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{ensure, Context as _};
 use er_proto::cloudevents::CloudEventBatch;
 use er_proto::{Attr, Data};
-use er_testkit::platform::{cache, need, root};
+use er_testkit::platform::{cache, need, on_path};
 use er_testkit::{until, Tenant};
 use prost_types::{Any, FileDescriptorProto, Timestamp};
 use serde_json::{json, Value};
@@ -18,7 +17,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_reflection::pb::{v1, v1alpha};
 
 use super::{by, channel, client, event, with};
-use crate::ingest_modes::on_path;
+use crate::foreign;
 use crate::support::{shared, stored};
 
 const SERVICE: &str = "eventrunner.v1.Ingest";
@@ -122,35 +121,18 @@ fn a_full_batch_is_taken_packed_or_not_and_an_empty_one_too() -> anyhow::Result<
 /// Runs a client of others, and holds every event that it says it sent to be receipted and stored as it was meant.
 async fn foreign(tenant: &Tenant, address: &str, program: &Path, script: &str) -> anyhow::Result<()> {
     need(program, "scripts/setup grpc")?;
-    let output = tokio::process::Command::new(program)
-        .arg(root().join("tests/it/foreign/grpc").join(script))
-        .args([address, tenant.client.key()])
-        .env("NODE_PATH", cache().join("grpc/npm/node_modules"))
-        .kill_on_drop(true)
-        .output();
-    let output = tokio::time::timeout(Duration::from_secs(60), output).await??;
-    let said = String::from_utf8_lossy(&output.stdout);
-    ensure!(output.status.success(), "{script}: {} {said} {}", output.status, String::from_utf8_lossy(&output.stderr));
+    let arguments = [address, tenant.client.key()];
     let mut modes = BTreeSet::new();
-    for line in said.lines() {
-        let sent: Value = serde_json::from_str(line).with_context(|| format!("{script} said {line}"))?;
-        let field = |name: &str| sent.get(name).and_then(Value::as_str).with_context(|| format!("no {name} in {line}"));
+    for sent in foreign::sent(program, script, arguments, &cache().join("grpc/npm/node_modules")).await? {
+        let field = |name| foreign::field(&sent, name);
         modes.insert(field("mode")?.to_string());
         if field("mode")? == "refused" {
-            ensure!(field("code")? == "INVALID_ARGUMENT" && field("field")? == "events[1].type", "{line}");
-            ensure!(field("message")?.contains("`type` is missing"), "{line}");
+            ensure!(field("code")? == "INVALID_ARGUMENT" && field("field")? == "events[1].type", "{sent}");
+            ensure!(field("message")?.contains("`type` is missing"), "{sent}");
             continue;
         }
-        ensure!(field("receipt")? == field("id")?, "{line}");
-        let found = stored(tenant, field("source")?, field("id")?).await?;
-        let json: Value = serde_json::from_str(&found)?;
-        for (name, value) in sent["attributes"].as_object().context("no attributes")? {
-            ensure!(json.get(name) == Some(value), "{line}: `{name}` is stored as {found}");
-        }
-        match sent.get("base64") {
-            Some(bytes) => ensure!(json.get("data_base64") == Some(bytes), "{line}: {found}"),
-            None => ensure!(json.get("data") == sent.get("data"), "{line}: {found}"),
-        }
+        ensure!(field("receipt")? == field("id")?, "{sent}");
+        foreign::is_stored(tenant, &sent).await?;
     }
     let all: Vec<&str> = modes.iter().map(String::as_str).collect();
     ensure!(all == ["batch", "one", "refused", "stream"], "{script} sent {all:?} only");
@@ -161,7 +143,7 @@ async fn foreign(tenant: &Tenant, address: &str, program: &Path, script: &str) -
 fn pythons_grpcio_is_understood_in_every_method() -> anyhow::Result<()> {
     shared(|platform| async move {
         let tenant = platform.tenant("grpcio").await?;
-        foreign(&tenant, &platform.grpc_addr, &cache().join("grpc/venv/bin/python"), "send.py").await
+        foreign(&tenant, &platform.grpc_addr, &cache().join("grpc/venv/bin/python"), "grpc/send.py").await
     })
 }
 
@@ -170,7 +152,7 @@ fn nodes_grpc_js_is_understood_in_every_method() -> anyhow::Result<()> {
     shared(|platform| async move {
         let tenant = platform.tenant("grpc-js").await?;
         need(&cache().join("grpc/npm/node_modules/@grpc/grpc-js"), "scripts/setup grpc")?;
-        foreign(&tenant, &platform.grpc_addr, &on_path("node")?, "send.mjs").await
+        foreign(&tenant, &platform.grpc_addr, &on_path("node", "apt-get install nodejs")?, "grpc/send.mjs").await
     })
 }
 

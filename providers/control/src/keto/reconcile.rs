@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use async_nats::jetstream::kv::{Operation, Store};
+use async_nats::jetstream::kv::Operation;
 use async_nats::jetstream::Context;
 use er_tenant::members::MEMBERS_BUCKET;
 use er_tenant::{KEYS_BUCKET, TENANTS_BUCKET};
@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use super::client::Client;
 use super::tuples::{changes, wanted, Records};
+use crate::store::keys;
 
 const BUCKETS: [&str; 3] = [TENANTS_BUCKET, MEMBERS_BUCKET, KEYS_BUCKET];
 /// Between two looks whether a record changed: what is revoked is revoked about so long after.
@@ -88,7 +89,7 @@ async fn read(js: &Context) -> anyhow::Result<Records> {
 /// Every record of a bucket, with its key up to the first dot. One that can't be read gives nobody anything.
 async fn all<T: DeserializeOwned>(js: &Context, name: &str) -> anyhow::Result<Vec<(String, T)>> {
     let bucket = js.get_key_value(name).await.with_context(|| format!("the bucket {name}"))?;
-    let keys = keys(&bucket).await.with_context(|| format!("the keys of {name}"))?;
+    let keys = keys(&bucket, ">").await.with_context(|| format!("the keys of {name}"))?;
     let entries = futures::stream::iter(keys).map(|key| {
         let bucket = &bucket;
         async move { bucket.entry(&*key).await.map(|entry| (key, entry)) }
@@ -106,14 +107,4 @@ async fn all<T: DeserializeOwned>(js: &Context, name: &str) -> anyhow::Result<Ve
         }
     };
     Ok(entries.into_iter().filter_map(record).collect())
-}
-
-async fn keys(bucket: &Store) -> anyhow::Result<Vec<String>> {
-    let prefix = format!("$KV.{}.", bucket.name);
-    let mut subjects = bucket.stream.info_with_subjects(format!("{prefix}>")).await?;
-    let mut keys = Vec::new();
-    while let Some((subject, _)) = subjects.try_next().await? {
-        keys.extend(subject.strip_prefix(&prefix).map(str::to_owned));
-    }
-    Ok(keys)
 }
