@@ -9,6 +9,7 @@ use er_proto::cloudevents::CloudEvent;
 use er_proto::Attr;
 use er_testkit::{until, Component, Oracle, Part, Platform, Rng};
 use futures::StreamExt as _;
+use prost::Message as _;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -80,50 +81,64 @@ fn a_stream_answers_each_event_in_order_and_goes_on_after_a_bad_one() -> anyhow:
 
 #[test]
 fn a_stream_faster_than_its_quota_is_held_up_and_not_refused() -> anyhow::Result<()> {
-    const EVENTS: u64 = 8_000;
-    const EVENT_BYTES: u64 = 4_096;
+    // 32 MiB in large events, and as many of the smallest as a window has room for many times.
     shared(|platform| async move {
-        let tenant = platform.tenant("held-up").await?;
-        tenant.patch(&json!({ "quota": { "events_per_s": 1, "burst": 1 } })).await?;
-        let taken = Arc::<AtomicU64>::default();
-        let events = {
-            let (taken, data) = (Arc::clone(&taken), format!("\"{}\"", "x".repeat(usize::try_from(EVENT_BYTES)?)));
-            futures::stream::iter(0..EVENTS).map(move |n| {
-                taken.fetch_add(1, Ordering::Relaxed);
-                event("/fast", &n.to_string(), &data)
-            })
-        };
-        let mut ingest = client(&platform).await?;
-        let mut answers = ingest.publish_stream(by(tenant.client.key(), events)?).await?.into_inner();
-        let mut next = 0;
-        // What fits into the first group goes through, then a debt is to be paid.
-        for (place, outcome) in outcomes(answers.message().await?.context("the stream ended")?)? {
-            ensure!(place == next && outcome.is_ok(), "{place}: {outcome:?}");
+        held_up(&platform, "/large", 8_000, 4_096).await?;
+        held_up(&platform, "/small", 20_000, 0).await
+    })
+}
+
+/// Sends events with so much data in one stream, under a quota that lets nothing through and then everything.
+async fn held_up(platform: &Platform, source: &'static str, count: u64, data_bytes: usize) -> anyhow::Result<()> {
+    // What both ends' windows and buffers have room for.
+    const AHEAD_BYTES: u64 = 2 << 20;
+    let tenant = platform.tenant("held-up").await?;
+    tenant.patch(&json!({ "quota": { "events_per_s": 1, "burst": 1 } })).await?;
+    let data = format!("\"{}\"", "x".repeat(data_bytes));
+    let event_bytes = u64::try_from(event(source, "0", &data).encoded_len())?;
+    let taken = Arc::<AtomicU64>::default();
+    let events = {
+        let taken = Arc::clone(&taken);
+        futures::stream::iter(0..count).then(move |n| {
+            taken.fetch_add(1, Ordering::Relaxed);
+            let event = event(source, &n.to_string(), &data);
+            // Else a client packs what is ready into large frames; one that sends as things happen does not.
+            async move {
+                tokio::task::yield_now().await;
+                event
+            }
+        })
+    };
+    let mut ingest = client(platform).await?;
+    let mut answers = ingest.publish_stream(by(tenant.client.key(), events)?).await?.into_inner();
+    let mut next = 0;
+    // What fits into the first group goes through, then a debt is to be paid.
+    for (place, outcome) in outcomes(answers.message().await?.context("the stream ended")?)? {
+        ensure!(place == next && outcome.is_ok(), "{place}: {outcome:?}");
+        next += 1;
+    }
+    let (mut before, mut still) = (u64::MAX, 0);
+    until("the client to be held up", HELD_UP_WITHIN, || {
+        let now = taken.load(Ordering::Relaxed);
+        still = if now == before { still + 1 } else { 0 };
+        before = now;
+        // Whatever moves has moved between so many looks.
+        let held_up = still >= 10;
+        async move { Ok(held_up.then_some(())) }
+    })
+    .await?;
+    let ahead = taken.load(Ordering::Relaxed) - next;
+    ensure!(ahead * event_bytes < AHEAD_BYTES, "{ahead} events of {event_bytes} bytes went out unanswered");
+    ensure!(next + ahead < count, "all {count} went out: nothing was held up");
+    tenant.patch(&json!({ "quota": { "events_per_s": 1_000_000, "burst": 1_000_000 } })).await?;
+    while let Some(answer) = answers.message().await? {
+        for (place, outcome) in outcomes(answer)? {
+            ensure!(place == next && outcome == Ok(place.to_string()), "{place}: {outcome:?}");
             next += 1;
         }
-        let (mut before, mut still) = (u64::MAX, 0);
-        until("the client to be held up", HELD_UP_WITHIN, || {
-            let now = taken.load(Ordering::Relaxed);
-            still = if now == before { still + 1 } else { 0 };
-            before = now;
-            // Whatever moves has moved between so many looks.
-            let held_up = still >= 10;
-            async move { Ok(held_up.then_some(())) }
-        })
-        .await?;
-        // What was answered, the windows of both ends, and their buffers; of 32 MiB.
-        let sent = (taken.load(Ordering::Relaxed) - next) * EVENT_BYTES;
-        ensure!(sent < 6 << 20, "{sent} bytes went out with a quota of one event a second");
-        tenant.patch(&json!({ "quota": { "events_per_s": 1_000_000, "burst": 1_000_000 } })).await?;
-        while let Some(answer) = answers.message().await? {
-            for (place, outcome) in outcomes(answer)? {
-                ensure!(place == next && outcome == Ok(place.to_string()), "{place}: {outcome:?}");
-                next += 1;
-            }
-        }
-        ensure!(next == EVENTS, "{next} of {EVENTS} were answered");
-        Ok(())
-    })
+    }
+    ensure!(next == count, "{next} of {count} were answered");
+    Ok(())
 }
 
 #[test]

@@ -30,8 +30,13 @@ use crate::listen::STREAMS_MAX;
 use guard::Guard;
 use service::Service;
 
-/// What a connection, or a call of it, may send ahead of being read.
-const WINDOW_BYTES: u32 = 1 << 20;
+/// What a call may send ahead of being read, and all calls of a connection together.
+///
+/// h2 takes unread frames of less than 256 bytes for an attack once what they lack of 256 exceeds half the connection's
+/// window, and ends the connection (`ENHANCE_YOUR_CALM`). A stream of small events that waits for its quota is none:
+/// one call may fill only a small part of the connection's window.
+const CALL_WINDOW_BYTES: u32 = 64 << 10;
+const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 /// A connection that is quiet for so long is asked for a sign of life, and closed without one.
 const QUIET: Duration = Duration::from_secs(30);
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
@@ -69,8 +74,8 @@ pub fn server() -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(HEADERS_BYTES_MAX).unwrap_or(u32::MAX))
         .max_concurrent_streams(STREAMS_MAX)
-        .initial_stream_window_size(WINDOW_BYTES)
-        .initial_connection_window_size(WINDOW_BYTES)
+        .initial_stream_window_size(CALL_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .keep_alive_interval(QUIET)
         .keep_alive_timeout(SIGN_OF_LIFE);
     server
