@@ -9,12 +9,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
 use er_event::{keys, Kind, Problem};
 use er_tenant::Principal;
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
 use crate::admission::Admission;
 
-/// Keys remembered at once; beyond that the cache starts anew rather than grow.
+/// Keys remembered at once. Beyond that only good ones stay, and beyond that the cache starts anew rather than grow.
 const KEYS_MAX: usize = 10_000;
+/// Keys asked about at once: whoever invents keys must not keep the ingest component from taking events.
+const QUESTIONS_MAX: usize = 2;
 
 /// What is known of one key, and until when. The inner lock lets one caller ask while the others wait for its answer.
 type Slot = Arc<AsyncMutex<Option<(Instant, Result<Arc<Principal>, Problem>)>>>;
@@ -30,12 +32,18 @@ enum Shape {
 }
 
 /// The cache of decided keys, by the key's hash: the key itself is never kept.
-#[derive(Default)]
 pub struct Keys {
     slots: Mutex<HashMap<String, Slot>>,
+    questions: Semaphore,
 }
 
 // === impl Keys ===
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self { slots: Mutex::default(), questions: Semaphore::new(QUESTIONS_MAX) }
+    }
+}
 
 impl Keys {
     /// Decides a key or a token.
@@ -49,19 +57,15 @@ impl Keys {
         ttl: Duration,
     ) -> Result<Arc<Principal>, Problem> {
         let shape = Shape::of(api_key).ok_or_else(refused)?;
-        let slot = {
-            let mut slots = lock(&self.slots);
-            if slots.len() >= KEYS_MAX {
-                slots.clear();
-            }
-            Arc::clone(slots.entry(keys::hash(api_key)).or_default())
-        };
+        let slot = self.slot(keys::hash(api_key));
         let mut known = slot.lock().await;
         if let Some((until, answer)) = known.as_ref() {
             if Instant::now() < *until {
                 return answer.clone();
             }
         }
+        // It is never closed.
+        let _turn = self.questions.acquire().await;
         let answer = match admission.authenticate(api_key).await {
             Ok(principal) => Ok(Arc::new(principal)),
             Err(problem) if problem.kind == Kind::Unauthorized => Err(refused()),
@@ -70,6 +74,18 @@ impl Keys {
         };
         *known = Some((Instant::now() + shape.believed(ttl, unix_now()), answer.clone()));
         answer
+    }
+
+    fn slot(&self, hash: String) -> Slot {
+        let mut slots = lock(&self.slots);
+        if slots.len() >= KEYS_MAX && !slots.contains_key(&hash) {
+            let good = |slot: &Slot| slot.try_lock().is_ok_and(|known| matches!(&*known, Some((_, Ok(_)))));
+            slots.retain(|_, slot| good(slot));
+            if slots.len() >= KEYS_MAX {
+                slots.clear();
+            }
+        }
+        Arc::clone(slots.entry(hash).or_default())
     }
 }
 
@@ -136,6 +152,25 @@ mod tests {
 
     fn token(claims: &str) -> String {
         ["{\"alg\":\"RS256\"}", claims, "signature"].map(|part| URL_SAFE_NO_PAD.encode(part)).join(".")
+    }
+
+    #[test]
+    fn invented_keys_push_no_good_one_out() {
+        let (keys, now) = (Keys::default(), Instant::now());
+        let principal = Principal {
+            tenant: "acme".into(),
+            role: er_event::keys::Role::Publisher,
+            key: "k".into(),
+            name: "n".into(),
+            quota: er_tenant::Quota::default(),
+        };
+        *keys.slot("good".into()).try_lock().unwrap() = Some((now, Ok(Arc::new(principal))));
+        for n in 0..3 * KEYS_MAX {
+            *keys.slot(n.to_string()).try_lock().unwrap() = Some((now, Err(refused())));
+        }
+        let slots = lock(&keys.slots);
+        assert!(slots.len() <= KEYS_MAX);
+        assert!(slots["good"].try_lock().unwrap().is_some());
     }
 
     #[test]

@@ -56,7 +56,7 @@ type Receipts = oneshot::Receiver<Vec<Taken>>;
 
 /// Room in memory for one body, given back when the request is answered.
 #[must_use]
-pub struct Room(#[allow(dead_code)] OwnedSemaphorePermit);
+pub struct Room(OwnedSemaphorePermit);
 
 // === impl Edge ===
 
@@ -147,7 +147,7 @@ impl Edge {
     }
 
     fn pieces(&self, bytes: usize) -> u32 {
-        u32::try_from(bytes / PIECE_BYTES + 1).unwrap_or(u32::MAX).min(self.room_pieces)
+        pieces(bytes).min(self.room_pieces)
     }
 
     /// Makes a request's events durable; returns their ids, in order.
@@ -221,6 +221,20 @@ impl Edge {
     pub async fn drain(&self) {
         self.batcher.drain().await;
     }
+}
+
+// === impl Room ===
+
+impl Room {
+    /// Gives back what the body does not need after all.
+    pub fn shrink(&mut self, bytes: usize) {
+        let needed = usize::try_from(pieces(bytes)).unwrap_or(usize::MAX);
+        drop(self.0.split(self.0.num_permits().saturating_sub(needed)));
+    }
+}
+
+fn pieces(bytes: usize) -> u32 {
+    u32::try_from(bytes / PIECE_BYTES + 1).unwrap_or(u32::MAX)
 }
 
 fn late() -> Problem {

@@ -20,10 +20,8 @@ use metrics::{counter, histogram};
 
 use crate::auth::credential;
 use crate::edge::{Edge, Publish};
-use crate::listen::{BODY_TIMEOUT, STREAMS_MAX};
+use crate::listen::{BODY_TIMEOUT, HEADERS_TIMEOUT, QUIET, SIGN_OF_LIFE, STREAMS_MAX};
 
-/// A client that sends its headers slower than this is let go.
-const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
 /// What is read of a body that was refused already.
 const DISCARD_BYTES_MAX: usize = 16 * BODY_BYTES_MAX;
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -45,7 +43,9 @@ pub fn server() -> auto::Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(HEADERS_BYTES_MAX).unwrap_or(u32::MAX))
-        .max_concurrent_streams(STREAMS_MAX);
+        .max_concurrent_streams(STREAMS_MAX)
+        .keep_alive_interval(QUIET)
+        .keep_alive_timeout(SIGN_OF_LIFE);
     server
 }
 
@@ -73,12 +73,15 @@ async fn take(edge: &Edge, parts: &Parts, body: &mut Body) -> Result<Vec<String>
         return Err(too_large());
     }
     // What a body of unknown length may grow to is taken for its length.
-    let _room = edge.room(length.unwrap_or(BODY_BYTES_MAX))?;
+    let length = length.unwrap_or(BODY_BYTES_MAX);
+    let _room = edge.room(length)?;
     let body = tokio::time::timeout(BODY_TIMEOUT, read(body)).await.map_err(|_| {
-        Problem::new(Kind::TooLarge, "the body did not arrive within 30 s")
+        Problem::new(Kind::Timeout, "the body did not arrive within 30 s; nothing was taken")
             .mend("Send it faster, or in smaller requests.")
     })??;
     let body = decompress(&parts.headers, body)?;
+    // Unpacked it may be a thousand times what came.
+    let _more = body.len().checked_sub(length).map(|more| edge.room(more)).transpose()?;
     let mut publish = Publish { body, query: parts.uri.query().map(str::to_string), ..Publish::default() };
     read_headers(&parts.headers, &mut publish)?;
     edge.publish(&principal, publish).await
@@ -177,7 +180,7 @@ fn decompress(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Problem> {
         Some("gzip" | "x-gzip") => {
             let mut out = Vec::new();
             let limit = u64::try_from(BODY_BYTES_MAX).unwrap_or(u64::MAX) + 1;
-            flate2::read::GzDecoder::new(&*body).take(limit).read_to_end(&mut out).map_err(|error| {
+            flate2::read::MultiGzDecoder::new(&*body).take(limit).read_to_end(&mut out).map_err(|error| {
                 Problem::new(Kind::BadEncoding, format!("the body is not valid gzip: {error}"))
                     .mend("Send gzip as RFC 1952 has it, or leave Content-Encoding away.")
             })?;

@@ -8,7 +8,6 @@ mod status;
 mod stream;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
@@ -25,7 +24,7 @@ use tonic_health::ServingStatus;
 use tonic_reflection::server::Builder;
 
 use crate::edge::Edge;
-use crate::listen::STREAMS_MAX;
+use crate::listen::{QUIET, SIGN_OF_LIFE, STREAMS_MAX};
 
 use guard::Guard;
 use service::Service;
@@ -37,9 +36,6 @@ use service::Service;
 /// one call may fill only a small part of the connection's window.
 const CALL_WINDOW_BYTES: u32 = 64 << 10;
 const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
-/// A connection that is quiet for so long is asked for a sign of life, and closed without one.
-const QUIET: Duration = Duration::from_secs(30);
-const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
 /// What the health service tells.
 #[derive(Debug, Clone)]

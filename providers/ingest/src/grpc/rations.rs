@@ -25,6 +25,8 @@ use super::status::{self, Message};
 
 /// A flag, and the length of what follows.
 const HEAD_BYTES: usize = 5;
+/// A byte of DEFLATE is at most so many (https://zlib.net/zlib_tech.html).
+const UNPACKED_MAX: usize = 1_032;
 
 type Turn = Pin<Box<dyn Future<Output = Option<Room>> + Send>>;
 
@@ -58,12 +60,41 @@ struct Heads {
     left: usize,
 }
 
+/// What stands before a message.
+#[derive(Debug, Clone, Copy)]
+struct Head {
+    packed: bool,
+    length: usize,
+}
+
+// === impl Head ===
+
+impl Head {
+    /// What the message may take once it is unpacked; beyond a body's length it is refused then.
+    fn room(self) -> usize {
+        if self.packed {
+            self.length.saturating_mul(UNPACKED_MAX).min(BODY_BYTES_MAX)
+        } else {
+            self.length
+        }
+    }
+}
+
 // === impl Rooms ===
 
 impl Rooms {
-    /// The room of the next message.
-    pub fn take(&self) -> Option<Room> {
-        self.lock().pop_front()
+    /// The room of the next message, which has so many bytes.
+    pub fn take(&self, bytes: usize) -> Option<Room> {
+        let mut room = self.lock().pop_front()?;
+        room.shrink(bytes);
+        Some(room)
+    }
+
+    /// Gives back what a message of so many bytes does not need of the room that is held for it.
+    pub fn shrink(&self, bytes: usize) {
+        if let Some(room) = self.lock().front_mut() {
+            room.shrink(bytes);
+        }
     }
 
     fn give(&self, room: Room) {
@@ -78,8 +109,8 @@ impl Rooms {
 // === impl Heads ===
 
 impl Heads {
-    /// Reads on until a head is whole; where it ends, and how long its message is. None when the bytes end first.
-    fn next(&mut self, bytes: &[u8]) -> Option<(usize, usize)> {
+    /// Reads on until a head is whole; where it ends, and of what message. None when the bytes end first.
+    fn next(&mut self, bytes: &[u8]) -> Option<(usize, Head)> {
         let mut at = self.left.min(bytes.len());
         self.left -= at;
         let take = (HEAD_BYTES - self.filled).min(bytes.len() - at);
@@ -89,10 +120,10 @@ impl Heads {
         if self.filled < HEAD_BYTES {
             return None;
         }
-        let [_, length @ ..] = self.head;
+        let [packed, length @ ..] = self.head;
         self.filled = 0;
         self.left = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-        Some((at, self.left))
+        Some((at, Head { packed: packed != 0, length: self.left }))
     }
 
     /// Whether a message has begun and is not whole.
@@ -122,21 +153,21 @@ impl Rationed {
     /// As much of `bytes` as there is room for; the rest is held.
     fn let_through(&mut self, mut bytes: Bytes) -> Result<Bytes, Status> {
         let mut scanned = 0;
-        while let Some((end, length)) = self.heads.next(&bytes[scanned..]) {
+        while let Some((end, head)) = self.heads.next(&bytes[scanned..]) {
             scanned += end;
-            if length > BODY_BYTES_MAX {
-                let detail = format!("a message of {length} bytes, over {BODY_BYTES_MAX}");
+            if head.length > BODY_BYTES_MAX {
+                let detail = format!("a message of {} bytes, over {BODY_BYTES_MAX}", head.length);
                 let problem = Problem::new(Kind::TooLarge, detail).mend("Send the events in smaller batches.");
                 return Err(status::of(&problem, Message::Event));
             }
             // Each message has its own time.
             self.runs = false;
             if !self.waits {
-                self.rooms.give(self.edge.room(length).map_err(|problem| status::of(&problem, Message::Event))?);
-            } else if let Some(room) = self.edge.try_room(length) {
+                self.rooms.give(self.edge.room(head.room()).map_err(|problem| status::of(&problem, Message::Event))?);
+            } else if let Some(room) = self.edge.try_room(head.room()) {
                 self.rooms.give(room);
             } else {
-                self.turn = Some(Box::pin(self.edge.room_in_turn(length)));
+                self.turn = Some(Box::pin(self.edge.room_in_turn(head.room())));
                 // Not even the head goes out, by which the reader would take memory for the message.
                 let passed = bytes.split_to(scanned.saturating_sub(HEAD_BYTES));
                 self.held_head = scanned - passed.len();
@@ -252,7 +283,7 @@ mod tests {
             let pieces = messages.chunks(size).map(<[u8]>::to_vec).collect();
             let mut rationed = Rationed::new(body(pieces), edge, rooms.clone(), true);
             assert_eq!(arrived(&mut rationed).unwrap(), messages, "in pieces of {size}");
-            assert_eq!(std::iter::from_fn(|| rooms.take()).count(), 4, "in pieces of {size}");
+            assert_eq!(std::iter::from_fn(|| rooms.take(0)).count(), 4, "in pieces of {size}");
         }
     }
 
@@ -267,12 +298,12 @@ mod tests {
             let mut all = arrived(&mut rationed).unwrap();
             // The first, and less than the head of the second.
             assert!((15..20).contains(&all.len()), "{} in pieces of {size}", all.len());
-            let first = rooms.take();
-            assert!(first.is_some() && rooms.take().is_none());
+            let first = rooms.take(0);
+            assert!(first.is_some() && rooms.take(0).is_none());
             drop(others);
             all.extend(arrived(&mut rationed).unwrap());
             assert_eq!(all, messages, "in pieces of {size}");
-            assert!(rooms.take().is_some() && rooms.take().is_some() && rooms.take().is_none());
+            assert!(rooms.take(0).is_some() && rooms.take(0).is_some() && rooms.take(0).is_none());
         }
     }
 
@@ -285,6 +316,20 @@ mod tests {
         let status = arrived(&mut rationed).unwrap_err();
         assert_eq!(status.code(), Code::Unavailable);
         assert!(status.get_error_details().retry_info().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_packed_message_holds_room_for_what_it_may_become_until_that_is_known() {
+        let (edge, rooms) = (edge(), Rooms::default());
+        let mut packed = message(500);
+        packed[0] = 1;
+        let mut rationed = Rationed::new(body(vec![packed]), Arc::clone(&edge), rooms.clone(), true);
+        arrived(&mut rationed).unwrap();
+        assert!(edge.try_room(MIB * 3 / 4).is_none() && edge.try_room(MIB / 4).is_some());
+        rooms.shrink(2_000);
+        assert!(edge.try_room(MIB * 3 / 4).is_some());
+        // No message takes more than a body may.
+        assert_eq!(Head { packed: true, length: 100_000 }.room(), BODY_BYTES_MAX);
     }
 
     #[tokio::test]

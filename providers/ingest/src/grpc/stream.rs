@@ -21,6 +21,7 @@ use crate::batcher::{Taken, GROUP_REQUESTS_MAX};
 use crate::edge::{Edge, Room};
 
 use super::call::{self, Call};
+use super::rations::Rooms;
 use super::status::{self, Message};
 
 /// A stream that waits for its quota looks again so often: the quota may have been raised, or the key withdrawn.
@@ -111,10 +112,10 @@ impl Publishing {
     /// What has arrived by now, as much of it as goes together.
     fn gather(&mut self, first: CloudEvent) -> Group {
         let mut group = Group::new();
-        group.push(&first, self.call.rooms.take());
+        group.push(&first, &self.call.rooms);
         while group.has_room() {
             match self.events.next().now_or_never() {
-                Some(Some(Ok(event))) => group.push(&event, self.call.rooms.take()),
+                Some(Some(Ok(event))) => group.push(&event, &self.call.rooms),
                 Some(Some(Err(status))) => {
                     self.end = Some(Err(status));
                     break;
@@ -205,18 +206,20 @@ impl Group {
         }
     }
 
-    fn push(&mut self, event: &CloudEvent, room: Option<Room>) {
+    fn push(&mut self, event: &CloudEvent, rooms: &Rooms) {
+        let mut bytes = 0;
         match er_proto::json(event) {
             Ok(text) => {
-                self.bytes += text.len();
+                bytes = text.len();
                 self.texts.push(text);
             }
             Err(problem) => {
                 self.refused.insert(self.events, problem);
             }
         }
+        self.bytes += bytes;
         self.events += 1;
-        self.rooms.extend(room);
+        self.rooms.extend(rooms.take(bytes));
     }
 
     fn has_room(&self) -> bool {
