@@ -212,6 +212,22 @@ impl Desk {
         spec: &str,
         by: &str,
     ) -> Result<Value, Error> {
+        let made = self.make(tenant, name, upload, spec, by).await;
+        // Kept only where the same call may succeed: a tenant's uploads under way are counted.
+        if let Some(upload) = upload.filter(|_| !matches!(made, Err(Error::Away(_)))) {
+            self.spool.drop(tenant, upload);
+        }
+        self.shown(&made?).await
+    }
+
+    async fn make(
+        &self,
+        tenant: &str,
+        name: &str,
+        upload: Option<&str>,
+        spec: &str,
+        by: &str,
+    ) -> Result<Record, Error> {
         check_tenant(tenant)?;
         check_name(name)?;
         let mut spec = Spec::parse(spec)?;
@@ -235,11 +251,7 @@ impl Desk {
                 latest.digest.clone()
             }
         };
-        let record = self.push(tenant, name, digest, &spec, &by).await?;
-        if let Some(upload) = upload {
-            self.spool.drop(tenant, upload);
-        }
-        self.shown(&record).await
+        self.push(tenant, name, digest, &spec, &by).await
     }
 
     /// Makes an older version the newest.

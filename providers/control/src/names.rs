@@ -3,6 +3,8 @@
 use er_deploy::app::part_id;
 use er_tenant::consumers::valid_name;
 
+use crate::record::Record;
+
 /// A consumer's name whose every word begins with a letter: wadm's rule for components.
 pub fn valid(name: &str) -> bool {
     valid_name(name) && name.split('-').all(|word| word.starts_with(|first: char| first.is_ascii_lowercase()))
@@ -28,11 +30,33 @@ pub fn rival<'a>(tenant: &str, name: &str, tenants: impl IntoIterator<Item = &'a
     })
 }
 
+/// Whether the application of that name is this record's. Of two tenants, one of whose names begins the other's, both may
+/// have a consumer of it: then it is the one's that was deployed.
+pub fn owns_app(record: &Record, all: &[Record]) -> bool {
+    let rival = |other: &&Record| (&other.tenant, &other.name) != (&record.tenant, &record.name);
+    record.deployed.is_some()
+        || !all.iter().filter(rival).any(|other| app(&other.tenant, &other.name) == app(&record.tenant, &record.name))
+}
+
 #[cfg(test)]
 mod tests {
     use er_tenant::consumers::NAME_CHARS_MAX;
 
     use super::*;
+
+    #[test]
+    fn who_never_ran_takes_down_nobody_elses_application() {
+        let record = |tenant: &str, name: &str, deployed| {
+            let mut record = Record::new(tenant, name);
+            record.deployed = deployed;
+            record
+        };
+        let (refused, runs) = (record("acme", "eu-alert", None), record("acme-eu", "alert", Some(1)));
+        let all = [refused, runs, record("acme", "alert", None)];
+        let owns: Vec<_> = all.iter().map(|record| owns_app(record, &all)).collect();
+        assert_eq!(owns, [false, true, true]);
+        assert!(owns_app(&all[0], &all[..1]));
+    }
 
     #[test]
     fn names_are_words_joined_by_single_hyphens() {

@@ -165,10 +165,19 @@ impl Store {
 
     /// Lets it have events again, unless its owner has paused it. Strikes are forgotten: another version has its own.
     pub async fn release(&self, tenant: &str, name: &str) -> Result<(), Error> {
+        self.free(tenant, name, |pause| if pause.paused { pause.by != By::Owner } else { pause.strikes > 0 }).await
+    }
+
+    /// Lets it have events again if only an update held it.
+    pub async fn end_update(&self, tenant: &str, name: &str) -> Result<(), Error> {
+        self.free(tenant, name, |pause| pause.paused && pause.by == By::Update).await
+    }
+
+    async fn free(&self, tenant: &str, name: &str, held: impl Fn(&State) -> bool) -> Result<(), Error> {
         let key = state_path(tenant, name);
         for _ in 0..TRIES_MAX {
             let Some((pause, revision)) = self.read::<State>(&key).await? else { return Ok(()) };
-            if (pause.paused && pause.by == By::Owner) || (!pause.paused && pause.strikes == 0) {
+            if !held(&pause) {
                 return Ok(());
             }
             // Written and not removed: so what somebody else says meanwhile is not lost.

@@ -44,15 +44,23 @@ impl Desk {
                 .set(count as f64);
         }
         for record in &records {
-            if record.state == State::Failed {
-                self.look_again(record).await?;
-            } else if !record.is_settled() {
+            if record.state == State::Failed && self.look_again(record).await? {
+                continue;
+            }
+            if !record.is_settled() {
                 self.work_on(record);
             } else if let Some(version) = record.deployed.and_then(|version| record.of(version)) {
                 let app = names::app(&record.tenant, &record.name);
                 let wanted = manifest::version_of(version);
-                let found = self.apps().await?.deployed(&app).await.map_err(|e| Error::Away(format!("wadm: {e:#}")))?;
-                if found.as_ref() != Some(&wanted) {
+                let away = |e| Error::Away(format!("wadm: {e:#}"));
+                let apps = self.apps().await?;
+                let found = apps.deployed(&app).await.map_err(away)?;
+                if found.as_ref() == Some(&wanted) {
+                    // A failed update left the one before it held until it is up again.
+                    if record.state == State::Failed && apps.is_up(&app).await.map_err(away)? {
+                        self.store.end_update(&record.tenant, &record.name).await?;
+                    }
+                } else {
                     info!(app, wanted, ?found, "not what its record says: deploying it");
                     let desk = self.clone();
                     let (record, version) = (record.clone(), version.clone());
@@ -213,16 +221,16 @@ impl Desk {
         .await
     }
 
-    /// What was not up in time is left to wadm, which does not give up: it may run by now.
-    async fn look_again(&self, record: &Record) -> Result<(), Error> {
-        let Some(version) = record.of(record.version) else { return Ok(()) };
+    /// What was not up in time is left to wadm, which does not give up: whether it runs by now.
+    async fn look_again(&self, record: &Record) -> Result<bool, Error> {
+        let Some(version) = record.of(record.version) else { return Ok(false) };
         let app = names::app(&record.tenant, &record.name);
         let away = |e| Error::Away(format!("wadm: {e:#}"));
         let apps = self.apps().await?;
         if apps.deployed(&app).await.map_err(away)? != Some(manifest::version_of(version))
             || !apps.is_up(&app).await.map_err(away)?
         {
-            return Ok(());
+            return Ok(false);
         }
         self.store.release(&record.tenant, &record.name).await?;
         let number = version.version;
@@ -235,7 +243,7 @@ impl Desk {
         });
         changed.await.map_err(|Later(error)| error)?;
         info!(app, version = number, "up after its deadline");
-        Ok(())
+        Ok(true)
     }
 
     /// Deploys a version in place of whichever runs. What does run is given nothing meanwhile, and what it was at is
@@ -278,8 +286,10 @@ impl Desk {
 
     async fn remove(&self, record: &Record) -> Result<(), Later> {
         let app = names::app(&record.tenant, &record.name);
-        let removed = self.apps().await?.remove(&app, self.options.deploy_within).await;
-        removed.map_err(|e| Error::Away(format!("{app} can't be taken down: {e:#}")))?;
+        if names::owns_app(record, &self.store.records(None).await?) {
+            let removed = self.apps().await?.remove(&app, self.options.deploy_within).await;
+            removed.map_err(|e| Error::Away(format!("{app} can't be taken down: {e:#}")))?;
+        }
         self.store.vacate(&record.tenant, &record.name).await?;
         self.store.forget(&record.tenant, &record.name).await?;
         info!(app, "taken down and forgotten");
