@@ -19,6 +19,8 @@ use crate::tenants::{find, invalid, read, write};
 
 /// A change is tried again this often when somebody else's comes between.
 const ATTEMPTS_MAX: u32 = 5;
+/// Numbers in a row that others, or changes that ended half way, may have taken.
+const NUMBERS_MAX: u64 = 100;
 /// What a key-value bucket takes: NATS' default of 1 MiB a message, with room for its headers.
 const VALUE_BYTES_MAX: usize = 900 * 1024;
 /// More than is kept.
@@ -269,16 +271,23 @@ fn store(
             return Err(Problem::new(Kind::TooLarge, detail).mend("Save fewer or shorter rules."));
         }
     }
-    for number in after + 1..=after + u64::from(ATTEMPTS_MAX) {
+    for number in after + 1..=after + NUMBERS_MAX {
         version.version = number;
         match backend.kv_create(RULES_BUCKET, &version_path(tenant, number), &write(&version)?) {
             Ok(_) => {}
             Err(Fault { code: FaultCode::Conflict, .. }) => continue,
             Err(fault) => return Err(fault).or_problem(),
         }
-        backend.kv_put(RULES_BUCKET, &texts_path(tenant, number), &texts, None).or_problem()?;
-        backend.kv_put(RULES_BUCKET, &set_path(tenant, number), &set, None).or_problem()?;
-        return Ok(version);
+        let put = |path: String, value: &str| backend.kv_put(RULES_BUCKET, &path, value, None);
+        let stored = put(texts_path(tenant, number), &texts).and_then(|_| put(set_path(tenant, number), &set));
+        return match stored {
+            Ok(_) => Ok(version),
+            Err(fault) => {
+                // Its number stays taken where this fails too; the next one is as good.
+                let _ = forget(backend, tenant, number);
+                Err(fault).or_problem()
+            }
+        };
     }
     Err(Problem::new(Kind::Conflict, format!("others are changing the rules of {tenant}")).mend("Try again."))
 }

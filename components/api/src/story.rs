@@ -10,8 +10,10 @@ use crate::backend::Backend;
 use crate::fault::OrProblem;
 use crate::http::Response;
 
-/// Dead letters that are looked through for an event that is not stored.
+/// Dead letters of a page.
 const LETTERS_MAX: u32 = 1_000;
+/// Pages that are looked through for one event.
+const PAGES_MAX: usize = 20;
 
 /// The stage of dead letters that a policy made.
 const POLICY_STAGE: &str = "policy";
@@ -28,6 +30,8 @@ pub struct Story {
     /// What was given up about it, without the event.
     #[cfg_attr(test, schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>"))]
     dead_letters: Vec<Value>,
+    /// Whether all of the tenant's dead letters were looked through. Of very many only the oldest are.
+    complete: bool,
 }
 
 /// What the stored event tells.
@@ -66,12 +70,18 @@ struct Cause {
 
 /// `GET /events/{source}/{id}/story`
 pub fn tell(backend: &dyn Backend, tenant: &str, source: &str, id: &str) -> Result<Response, Problem> {
-    let letters = dead_letters(backend, tenant, source, id)?;
+    let (letters, complete) = dead_letters(backend, tenant, source, id)?;
     let Some(event) = backend.event(tenant, source, id).or_problem()? else {
         if letters.is_empty() {
-            return Err(Problem::new(Kind::NotFound, format!("no event {id} of source {source}")));
+            let problem = Problem::new(Kind::NotFound, format!("no event {id} of source {source}"));
+            return Err(if complete {
+                problem
+            } else {
+                problem
+                    .mend("There are too many dead letters to look through here: GET /api/v1/dead-letters lists all.")
+            });
         }
-        return Response::of(200, &Story { end: "dead-letter", dead_letters: letters, ..Story::default() });
+        return Response::of(200, &Story { end: "dead-letter", dead_letters: letters, complete, ..Story::default() });
     };
     let view = EventRef::parse(&event).map_err(|cause| Problem::new(Kind::Internal, cause.to_string()))?;
     let text = |name: &str| view.extension(name).map(|value| value.into_owned());
@@ -101,7 +111,7 @@ pub fn tell(backend: &dyn Backend, tenant: &str, source: &str, id: &str) -> Resu
         dropped,
         made_from: text(CAUSE).map(|id| Cause { source: text(CAUSE_SOURCE), id }),
     };
-    Response::of(200, &Story { event: Some(stored), end, stored: true, dead_letters: letters })
+    Response::of(200, &Story { event: Some(stored), end, stored: true, dead_letters: letters, complete })
 }
 
 fn policy_words(letter: &Value) -> String {
@@ -109,16 +119,26 @@ fn policy_words(letter: &Value) -> String {
     format!("policy {} for consumer {}: {}", text("revision"), text("consumer"), text("reason"))
 }
 
-/// What was given up about the event, without the event.
-fn dead_letters(backend: &dyn Backend, tenant: &str, source: &str, id: &str) -> Result<Vec<Value>, Problem> {
-    let page = backend.dead_letters(tenant, 0, LETTERS_MAX).or_problem()?;
-    let page: Value =
-        serde_json::from_str(&page).map_err(|cause| Problem::new(Kind::Internal, format!("dead letters: {cause}")))?;
-    let items = page["items"].as_array().cloned().unwrap_or_default();
+/// What was given up about the event, without the event, and whether that is all.
+fn dead_letters(backend: &dyn Backend, tenant: &str, source: &str, id: &str) -> Result<(Vec<Value>, bool), Problem> {
     let mine = |letter: &Value| letter["event"]["source"] == source && letter["event"]["id"] == id;
     let shown = |letter: Value| {
         let keep = ["seq", "time", "stage", "reason", "attempts", "consumer", "revision"];
         keep.iter().map(|name| ((*name).to_owned(), letter[*name].clone())).collect::<serde_json::Map<_, _>>().into()
     };
-    Ok(items.into_iter().filter(mine).map(shown).collect())
+    let mut letters = Vec::new();
+    let mut after = 0;
+    for _ in 0..PAGES_MAX {
+        let page = backend.dead_letters(tenant, after, LETTERS_MAX).or_problem()?;
+        let mut page: Value = serde_json::from_str(&page)
+            .map_err(|cause| Problem::new(Kind::Internal, format!("dead letters: {cause}")))?;
+        if let Value::Array(items) = page["items"].take() {
+            letters.extend(items.into_iter().filter(mine).map(shown));
+        }
+        match page["next"].as_u64() {
+            Some(next) => after = next,
+            None => return Ok((letters, true)),
+        }
+    }
+    Ok((letters, false))
 }

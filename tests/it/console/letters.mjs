@@ -6,6 +6,8 @@ import { open, PHONE, place, shot, signIn, until } from "./browser.mjs";
 import { live, read, saveRules, send, stored } from "./client.mjs";
 
 const COUNT = 4;
+// What the console asks for at once.
+const PAGE = 200;
 const GIVES_UP = 'rule Late { when Event.type == "late" then DeadLetter("too late"); Retract("Late"); }';
 
 export default async function letters(browser) {
@@ -56,6 +58,15 @@ export default async function letters(browser) {
   await page.getByRole("dialog").getByRole("button", { name: "Discard" }).click();
   await page.getByText("No dead letters", { exact: true }).waitFor();
   assert.equal((await read("/dead-letters")).items.length, 0);
+
+  // More than a page of them: the later ones come below those that are there.
+  await live(await saveRules("late", GIVES_UP));
+  await send(Array.from({ length: PAGE + 3 }, (_, index) => ({ id: `more-${index}`, type: "late", data: { index } })));
+  await until("a page and more", async () => (await read(`/dead-letters?limit=${2 * PAGE}`)).items.length === PAGE + 3);
+  await page.getByRole("button", { name: "Look again" }).click();
+  await until("a page", async () => (await list.locator("> li").count()) === PAGE);
+  await page.getByRole("button", { name: "Later ones" }).click();
+  await until("all of them", async () => (await list.locator("> li").count()) === PAGE + 3);
   expect(404);
   await finish();
 }

@@ -3,6 +3,7 @@ use er_tenant::rules::{set_path, version_path, RULES_BUCKET, VERSIONS_MAX};
 use serde_json::json;
 
 use super::world::{json, whole, World};
+use crate::backend::FaultCode;
 use crate::http::Response;
 
 const RULE: &str = r#"rule A { when Event.type == "t" then Tag("x"); Retract("A"); }"#;
@@ -67,6 +68,22 @@ fn changes_of_two_at_once_are_both_there_or_refused() {
     assert_eq!(json(&put(&world, &admin, "a", "text/plain", RULE))["version"], 2);
     world.conflicts.set(u32::MAX);
     assert_eq!(put(&world, &admin, "a", "text/plain", RULE).status, 409);
+}
+
+#[test]
+fn changes_that_could_not_be_written_use_no_numbers_up() {
+    let (world, admin) = admin();
+    world.put_fault.set(Some(FaultCode::Unavailable));
+    for _ in 0..10 {
+        assert_eq!(put(&world, &admin, "a", "text/plain", RULE).status, 503);
+    }
+    assert!(world.keys_of(RULES_BUCKET).is_empty());
+    world.put_fault.set(None);
+    // Those that fell over before they could give their numbers back.
+    for number in 1..=20 {
+        world.record(RULES_BUCKET, &version_path("acme", number), "{}");
+    }
+    assert_eq!(json(&put(&world, &admin, "a", "text/plain", RULE))["version"], 21);
 }
 
 #[test]
@@ -155,4 +172,19 @@ fn a_story_tells_the_end_of_an_event() {
     assert_eq!((&second["end"], &second["dropped"]), (&json!("dropped"), &json!("no")));
     assert_eq!(second["rules"], json!({ "version": 7, "fired": [] }));
     assert_eq!(world.get(&admin, "/api/v1/events/%2Fs/3/story").status, 404);
+}
+
+#[test]
+fn a_story_knows_dead_letters_however_many_there_are_before_its_own() {
+    let (world, admin) = admin();
+    let letter = |id: &str| json!({ "stage": "rules", "reason": "no", "event": { "source": "/s", "id": id } });
+    let story = |id: &str| world.get(&admin, &format!("/api/v1/events/%2Fs/{id}/story"));
+    world.dead.borrow_mut().extend((0..9).map(|n| letter(&n.to_string())));
+    let last = json(&story("8"));
+    assert_eq!((&last["end"], &last["complete"]), (&json!("dead-letter"), &json!(true)), "{last}");
+    // Beyond what is looked through, it says so.
+    world.dead.borrow_mut().extend((9..100).map(|n| letter(&n.to_string())));
+    let (early, late) = (json(&story("8")), story("99"));
+    assert_eq!((&early["end"], &early["complete"]), (&json!("dead-letter"), &json!(false)), "{early}");
+    assert!(late.status == 404 && late.body.contains("too many dead letters"), "{}", late.body);
 }

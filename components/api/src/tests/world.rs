@@ -29,6 +29,8 @@ pub struct World {
     pub kv_fault: Cell<Option<FaultCode>>,
     /// Every record that is to be made fails so.
     pub create_fault: Cell<Option<FaultCode>>,
+    /// Every record that is to be written, whether it is there or not, fails so; one that is only to be made does not.
+    pub put_fault: Cell<Option<FaultCode>>,
     /// Every call to billing fails so.
     pub account_fault: Cell<Option<FaultCode>>,
     pub logged: RefCell<Vec<String>>,
@@ -38,6 +40,8 @@ pub struct World {
     pub policy: RefCell<Option<(String, Result<Decision, Fault>)>>,
     /// The dead letters that are there: what `select` gives.
     pub letters: RefCell<String>,
+    /// The same as they are listed.
+    pub dead: RefCell<Vec<Value>>,
     /// How large each piece of an upload was.
     pub pieces: RefCell<Vec<usize>>,
     /// Of the component, as the manifest has them.
@@ -146,6 +150,19 @@ impl World {
         self.account_fault.get().map_or(Ok(r#"{"from":"billing"}"#.into()), |code| Err(fault(code)))
     }
 
+    fn write(&self, bucket: &str, key: &str, value: &str, revision: Option<u64>) -> Result<u64, Fault> {
+        self.fails()?;
+        let place = (bucket.to_owned(), key.to_owned());
+        let there = self.records.borrow().get(&place).map(|(_, revision)| *revision);
+        if self.conflicts.get() > 0 || (revision.is_some() && revision != there) {
+            self.conflicts.set(self.conflicts.get().saturating_sub(1));
+            return Err(fault(FaultCode::Conflict));
+        }
+        self.revisions.set(self.revisions.get() + 1);
+        self.records.borrow_mut().insert(place, (value.to_owned(), self.revisions.get()));
+        Ok(self.revisions.get())
+    }
+
     fn fails(&self) -> Result<(), Fault> {
         self.kv_fault.get().map_or(Ok(()), |code| Err(fault(code)))
     }
@@ -180,21 +197,13 @@ impl Backend for World {
         } else if self.has_record(bucket, key) {
             Err(fault(FaultCode::Conflict))
         } else {
-            self.kv_put(bucket, key, value, None)
+            self.write(bucket, key, value, None)
         }
     }
 
     fn kv_put(&self, bucket: &str, key: &str, value: &str, revision: Option<u64>) -> Result<u64, Fault> {
-        self.fails()?;
-        let place = (bucket.to_owned(), key.to_owned());
-        let there = self.records.borrow().get(&place).map(|(_, revision)| *revision);
-        if self.conflicts.get() > 0 || (revision.is_some() && revision != there) {
-            self.conflicts.set(self.conflicts.get().saturating_sub(1));
-            return Err(fault(FaultCode::Conflict));
-        }
-        self.revisions.set(self.revisions.get() + 1);
-        self.records.borrow_mut().insert(place, (value.to_owned(), self.revisions.get()));
-        Ok(self.revisions.get())
+        self.put_fault.get().map_or(Ok(()), |code| Err(fault(code)))?;
+        self.write(bucket, key, value, revision)
     }
 
     fn kv_delete(&self, bucket: &str, key: &str) -> Result<(), Fault> {
@@ -242,7 +251,12 @@ impl Backend for World {
 
     fn dead_letters(&self, tenant: &str, after: u64, limit: u32) -> Result<String, Fault> {
         self.asked.borrow_mut().push(format!("{tenant} {after} {limit}"));
-        Ok(r#"{"items":[],"next":null}"#.into())
+        // Few a page, as if they were large.
+        let dead = self.dead.borrow();
+        let at = usize::try_from(after).unwrap_or(usize::MAX).min(dead.len());
+        let end = (at + 2).min(dead.len());
+        let next = (end < dead.len()).then_some(end);
+        Ok(serde_json::json!({ "items": dead[at..end], "next": next }).to_string())
     }
 
     fn dead_letter(&self, tenant: &str, seq: u64) -> Result<Option<String>, Fault> {

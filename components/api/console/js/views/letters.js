@@ -20,7 +20,7 @@ export function letters({ signal }) {
   const text = (letter) => [letter.stage, letter.reason, letter.consumer, letter.event?.type, letter.event?.source, letter.event?.id].join(" ").toLowerCase();
   const wanted = () => all.filter((letter) => (!stage.value || letter.stage === stage.value) && text(letter).includes(words.value.trim().toLowerCase()));
 
-  const load = (after = 0) => loaded(after ? h("div", {}) : place, "dead letters", async () => {
+  const fetched = async (after) => {
     const page = await json("/dead-letters", { query: { after, limit: PAGE }, signal });
     all = after ? all.concat(page.items) : page.items;
     next = page.next;
@@ -28,10 +28,9 @@ export function letters({ signal }) {
     const stages = [...new Set(all.map((letter) => letter.stage))].sort();
     const kept = stage.value;
     show(stage, h("option", { value: "" }, "every stage"), stages.map((name) => h("option", { value: name, selected: name === kept }, name)));
-    const list = drawn();
-    if (after) show(place, list);
-    return list;
-  }, signal);
+    return drawn();
+  };
+  const load = () => loaded(place, "dead letters", () => fetched(0), signal);
 
   function drawn() {
     const shown = wanted();
@@ -39,7 +38,7 @@ export function letters({ signal }) {
     if (all.length === 0) return blank("No dead letters", "Every event came to a good end, or none came.");
     if (shown.length === 0) return blank("None that fits", "Look for less.");
     return [h("ol", { class: "tail letters bare", "aria-label": "Dead letters, oldest first" }, shown.map(row)),
-      next ? h("div", { class: "more" }, button("Later ones", () => load(next))) : null];
+      next ? h("div", { class: "more" }, button("Later ones", () => loaded(place, "dead letters", () => fetched(next), signal))) : null];
   }
 
   function row(letter) {

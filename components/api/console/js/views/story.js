@@ -52,6 +52,7 @@ function steps(told, event) {
       `It ${STAGES[letter.stage] ?? `ended at ${letter.stage}`}`, letter.consumer ? [" to ", h("code", {}, letter.consumer)] : null,
       `, after ${many(letter.attempts ?? 1, "attempt")}: `, h("em", {}, letter.reason), " ",
       h("span", { class: "soft" }, moment(letter.time)), " · ", h("a", { href: `#/letters?seq=${letter.seq}` }, `dead letter ${letter.seq}`)])),
+    told.complete ? null : step("Perhaps more", "info", "There are too many dead letters to look all of them through for this event."),
   ];
 }
 
