@@ -181,6 +181,12 @@ fn a_quota_is_answered_with_how_long_to_wait_and_holds_nobody_else_up() -> anyho
         refused(&answer, 429, "rate-limited")?;
         let wait: u64 = answer.retry_after.context("no Retry-After")?.parse()?;
         ensure!((1..=2).contains(&wait), "Retry-After: {wait}");
+        let to = format!("{}/events", limited.client.ingest);
+        let request = limited.client.raw(Method::POST, &to).bearer_auth(limited.client.key());
+        let told = request.header("content-type", EVENT).body(event("/s", "2", "t", "1")).send().await?;
+        let told = |name: &str| told.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        ensure!(told("ratelimit-policy") == "\"tenant\";q=3;w=2", "{}", told("ratelimit-policy"));
+        ensure!(told("ratelimit").starts_with("\"tenant\";r="), "{}", told("ratelimit"));
         send(&free, "/s", "1", "t", "1").await?;
         post_until(&limited.client, 202, STORED_WITHIN).await?;
         limited.patch(&json!({ "quota": { "events_per_s": null, "burst": null } })).await?;

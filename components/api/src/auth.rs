@@ -1,6 +1,6 @@
 //! Who calls, and in which tenant's name.
 
-use er_event::keys::{valid_tenant, Action};
+use er_event::keys::{self, valid_tenant, Action};
 use er_event::{Kind, Problem};
 use er_tenant::auth::{self, Refusal, Way};
 use er_tenant::token::is_token;
@@ -47,11 +47,7 @@ pub fn presented_by(request: &Request<'_>) -> String {
 }
 
 pub fn presented<'a>(request: &'a Request<'_>) -> Option<&'a str> {
-    let bearer = request.header("authorization").and_then(|value| {
-        let (scheme, key) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
-    });
-    bearer.or_else(|| request.header("x-api-key").map(str::trim))
+    keys::presented(request.header("authorization"), request.header("x-api-key"))
 }
 
 /// What a principal may do, and where.

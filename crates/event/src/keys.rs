@@ -30,6 +30,16 @@ pub fn parse(key: &str) -> Option<(&str, &str)> {
     }
 }
 
+/// What a caller shows: `Authorization: Bearer <key>`, else `X-API-Key: <key>`.
+#[must_use]
+pub fn presented<'a>(authorization: Option<&'a str>, api_key: Option<&'a str>) -> Option<&'a str> {
+    let bearer = authorization.and_then(|value| {
+        let (scheme, key) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(key)
+    });
+    bearer.or(api_key).map(str::trim)
+}
+
 /// What is stored in place of the key: SHA-256 of the whole key in 64 lower-case hexadecimal digits.
 /// The secret has 256 random bits, so there is nothing to guess and no need for a slow hash.
 pub fn hash(key: &str) -> String {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use axum::http::{header, HeaderMap};
+use axum::http::{header, HeaderMap, HeaderName};
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
 use er_event::{keys, Kind, Problem};
@@ -123,13 +123,10 @@ impl Shape {
     }
 }
 
-/// `Authorization: Bearer <key>` or `X-API-Key: <key>`, in headers as in metadata.
+/// What headers, or metadata, show.
 pub fn credential(headers: &HeaderMap) -> Option<&str> {
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
-        let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
-    });
-    bearer.or_else(|| headers.get("x-api-key")?.to_str().ok())
+    let text = |name: HeaderName| headers.get(name)?.to_str().ok();
+    keys::presented(text(header::AUTHORIZATION), text(HeaderName::from_static("x-api-key")))
 }
 
 /// The same words whatever is wrong with the key.
@@ -197,7 +194,7 @@ mod tests {
     #[test]
     fn credentials_are_found_in_either_place() {
         let headers = |name: &'static str, value: &'static str| {
-            HeaderMap::from_iter([(header::HeaderName::from_static(name), header::HeaderValue::from_static(value))])
+            HeaderMap::from_iter([(HeaderName::from_static(name), header::HeaderValue::from_static(value))])
         };
         assert_eq!(credential(&headers("authorization", "bearer  k ")), Some("k"));
         assert_eq!(credential(&headers("x-api-key", "k")), Some("k"));

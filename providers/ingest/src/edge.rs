@@ -17,7 +17,7 @@ use tokio::sync::{oneshot, OwnedSemaphorePermit, Semaphore};
 use crate::admission::Admission;
 use crate::auth::{refused, Keys};
 use crate::batcher::{Batcher, Job, Taken};
-use crate::quota::Quotas;
+use crate::quota::{Quotas, Standing};
 use crate::refusals::Refusals;
 use crate::settings::IngestSettings;
 
@@ -86,14 +86,7 @@ impl Edge {
         })
     }
 
-    /// Whether the caller may publish now. `tenant`: whose stream it asks for, where it names one.
-    pub async fn authorize(&self, api_key: Option<&str>, tenant: Option<&str>) -> Result<Arc<Principal>, Problem> {
-        let principal = self.identify(api_key, tenant).await?;
-        self.within_quota(&principal)?;
-        Ok(principal)
-    }
-
-    /// Whether the caller may publish at all.
+    /// Whether the caller may publish at all. `tenant`: whose stream it asks for, where it names one.
     pub async fn identify(&self, api_key: Option<&str>, tenant: Option<&str>) -> Result<Arc<Principal>, Problem> {
         let api_key = api_key.ok_or_else(refused)?;
         let principal = self.keys.principal(&self.admission()?, api_key, self.settings.key_ttl).await?;
@@ -125,6 +118,11 @@ impl Edge {
     pub fn quota_wait(&self, principal: &Principal) -> Option<Duration> {
         let may = self.quotas.check(&principal.tenant, &principal.quota, Instant::now());
         may.err().map(|ms| Duration::from_millis(ms.into()))
+    }
+
+    /// Where a tenant with a quota stands.
+    pub fn standing(&self, principal: &Principal) -> Option<Standing> {
+        self.quotas.standing(&principal.tenant, &principal.quota, Instant::now())
     }
 
     /// Room for a body of `bytes`, or the answer that there is none.

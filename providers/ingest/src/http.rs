@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{header, request::Parts, HeaderMap, HeaderValue, Request, StatusCode};
+use axum::http::{header, request::Parts, HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::Router;
 use bytes::{Bytes, BytesMut};
 use er_event::limits::{BODY_BYTES_MAX, HEADERS_BYTES_MAX};
 use er_event::{Kind, Problem};
+use er_tenant::Principal;
 use http_body_util::BodyExt as _;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -21,6 +22,7 @@ use metrics::{counter, histogram};
 use crate::auth::credential;
 use crate::edge::{Edge, Publish};
 use crate::listen::{BODY_TIMEOUT, HEADERS_TIMEOUT, QUIET, SIGN_OF_LIFE, STREAMS_MAX};
+use crate::quota::Standing;
 
 /// What is read of a body that was refused already.
 const DISCARD_BYTES_MAX: usize = 16 * BODY_BYTES_MAX;
@@ -52,7 +54,12 @@ pub fn server() -> auto::Builder<TokioExecutor> {
 async fn publish(State(edge): State<Arc<Edge>>, request: Request<Body>) -> Response {
     let started = std::time::Instant::now();
     let (parts, mut body) = request.into_parts();
-    let response = match take(&edge, &parts, &mut body).await {
+    let caller = edge.identify(credential(&parts.headers), tenant(parts.uri.query())).await;
+    let taken = match &caller {
+        Ok(principal) => take(&edge, principal, &parts, &mut body).await,
+        Err(problem) => Err(problem.clone()),
+    };
+    let mut response = match taken {
         Ok(ids) => accepted(&ids),
         Err(problem) => {
             edge.refusals.note("POST /events", credential(&parts.headers), &problem);
@@ -60,14 +67,17 @@ async fn publish(State(edge): State<Arc<Edge>>, request: Request<Body>) -> Respo
             refuse(&problem)
         }
     };
+    if let Some(standing) = caller.ok().and_then(|principal| edge.standing(&principal)) {
+        tell(standing, response.headers_mut());
+    }
     histogram!("eventrunner_ingest_request_seconds", "protocol" => "http").record(started.elapsed().as_secs_f64());
     let status = response.status().as_u16().to_string();
     counter!("eventrunner_ingest_requests_total", "protocol" => "http", "status" => status).increment(1);
     response
 }
 
-async fn take(edge: &Edge, parts: &Parts, body: &mut Body) -> Result<Vec<String>, Problem> {
-    let principal = edge.authorize(credential(&parts.headers), tenant(parts.uri.query())).await?;
+async fn take(edge: &Edge, principal: &Principal, parts: &Parts, body: &mut Body) -> Result<Vec<String>, Problem> {
+    edge.within_quota(principal)?;
     let length = text(&parts.headers, header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
     if length.is_some_and(|length| length > BODY_BYTES_MAX) {
         return Err(too_large());
@@ -84,7 +94,21 @@ async fn take(edge: &Edge, parts: &Parts, body: &mut Body) -> Result<Vec<String>
     let _more = body.len().checked_sub(length).map(|more| edge.room(more)).transpose()?;
     let mut publish = Publish { body, query: parts.uri.query().map(str::to_string), ..Publish::default() };
     read_headers(&parts.headers, &mut publish)?;
-    edge.publish(&principal, publish).await
+    edge.publish(principal, publish).await
+}
+
+/// How much of the quota is left, as draft-ietf-httpapi-ratelimit-headers-10 has it.
+fn tell(standing: Standing, headers: &mut HeaderMap) {
+    let Standing { burst, window_s, left, reset_s } = standing;
+    let fields = [
+        ("ratelimit-policy", format!("\"tenant\";q={burst};w={window_s}")),
+        ("ratelimit", format!("\"tenant\";r={left};t={reset_s}")),
+    ];
+    for (name, value) in fields {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
 }
 
 /// Reads what is left of a refused body and forgets it, up to a limit: a client that is still writing when the

@@ -15,6 +15,18 @@ struct Bucket {
     at: Instant,
 }
 
+/// Where a tenant with a quota stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Events that may go at once.
+    pub burst: u64,
+    /// Seconds in which as many come again.
+    pub window_s: u64,
+    pub left: u64,
+    /// Seconds until there are more, or all of them again.
+    pub reset_s: u64,
+}
+
 /// Token buckets by tenant.
 #[derive(Debug, Default)]
 pub struct Quotas {
@@ -30,14 +42,11 @@ impl Quotas {
     /// # Errors
     /// Milliseconds until it may.
     pub fn check(&self, tenant: &str, quota: &Quota, now: Instant) -> Result<(), u32> {
-        let Some(rate) = quota.events_per_s.map(f64::from).filter(|rate| *rate > 0.0) else {
+        let Some((rate, burst)) = limits(quota) else {
             return Ok(());
         };
-        let burst = quota.burst.map_or(rate, f64::from).max(1.0);
         self.with(tenant, burst, |bucket| {
-            let earned = now.saturating_duration_since(bucket.at).as_secs_f64() * rate;
-            bucket.tokens = (bucket.tokens + earned).min(burst);
-            bucket.at = now;
+            bucket.earn(rate, burst, now);
             if bucket.tokens >= 1.0 {
                 return Ok(());
             }
@@ -48,11 +57,25 @@ impl Quotas {
 
     /// Charges events that were admitted.
     pub fn charge(&self, tenant: &str, quota: &Quota, events: usize) {
-        let Some(rate) = quota.events_per_s else {
-            return;
-        };
-        let burst = quota.burst.unwrap_or(rate).max(1);
-        self.with(tenant, f64::from(burst), |bucket| bucket.tokens -= events as f64);
+        if let Some((_, burst)) = limits(quota) {
+            self.with(tenant, burst, |bucket| bucket.tokens -= events as f64);
+        }
+    }
+
+    /// None for who has no quota.
+    pub fn standing(&self, tenant: &str, quota: &Quota, now: Instant) -> Option<Standing> {
+        let (rate, burst) = limits(quota)?;
+        let tokens = self.with(tenant, burst, |bucket| {
+            bucket.earn(rate, burst, now);
+            bucket.tokens
+        });
+        let wanted = if tokens < 1.0 { 1.0 } else { burst };
+        Some(Standing {
+            burst: burst as u64,
+            window_s: ((burst / rate).ceil() as u64).max(1),
+            left: tokens.max(0.0) as u64,
+            reset_s: ((wanted - tokens) / rate).ceil().max(0.0) as u64,
+        })
     }
 
     fn with<R>(&self, tenant: &str, burst: f64, f: impl FnOnce(&mut Bucket) -> R) -> R {
@@ -63,6 +86,22 @@ impl Quotas {
         let bucket = buckets.entry(tenant.to_string()).or_insert_with(|| Bucket { tokens: burst, at: Instant::now() });
         f(bucket)
     }
+}
+
+// === impl Bucket ===
+
+impl Bucket {
+    fn earn(&mut self, rate: f64, burst: f64, now: Instant) {
+        let earned = now.saturating_duration_since(self.at).as_secs_f64() * rate;
+        self.tokens = (self.tokens + earned).min(burst);
+        self.at = now;
+    }
+}
+
+/// Events a second, and at once.
+fn limits(quota: &Quota) -> Option<(f64, f64)> {
+    let rate = quota.events_per_s.map(f64::from).filter(|rate| *rate > 0.0)?;
+    Some((rate, quota.burst.map_or(rate, f64::from).max(1.0)))
 }
 
 #[cfg(test)]
@@ -94,6 +133,21 @@ mod tests {
         let later = start + Duration::from_millis(u64::from(wait) + 1);
         assert_eq!(quotas.check("t", &quota, later), Ok(()));
         assert_eq!(quotas.check("other", &quota, start), Ok(()));
+    }
+
+    #[test]
+    fn where_a_tenant_stands_is_what_it_may_do_next() {
+        let quotas = Quotas::default();
+        let (quota, start) = (quota(10, 100), Instant::now());
+        let standing = |now| quotas.standing("t", &quota, now).unwrap();
+        assert_eq!(standing(start), Standing { burst: 100, window_s: 10, left: 100, reset_s: 0 });
+        quotas.charge("t", &quota, 70);
+        assert_eq!(standing(start), Standing { burst: 100, window_s: 10, left: 30, reset_s: 7 });
+        quotas.charge("t", &quota, 50);
+        // Twenty are owed, and one more must be there.
+        assert_eq!(standing(start), Standing { burst: 100, window_s: 10, left: 0, reset_s: 3 });
+        assert_eq!(standing(start + Duration::from_secs(3)).left, 10);
+        assert_eq!(quotas.standing("t", &Quota::default(), start), None);
     }
 
     #[test]
