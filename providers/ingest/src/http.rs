@@ -19,7 +19,7 @@ use hyper_util::server::conn::auto;
 use metrics::{counter, histogram};
 
 use crate::auth::credential;
-use crate::edge::{Edge, Publish};
+use crate::edge::{client, Edge, Publish};
 use crate::listen::{BODY_TIMEOUT, STREAMS_MAX};
 
 /// A client that sends its headers slower than this is let go.
@@ -79,7 +79,12 @@ async fn take(edge: &Edge, parts: &Parts, body: &mut Body) -> Result<Vec<String>
             .mend("Send it faster, or in smaller requests.")
     })??;
     let body = decompress(&parts.headers, body)?;
-    let mut publish = Publish { body, query: parts.uri.query().map(str::to_string), ..Publish::default() };
+    let mut publish = Publish {
+        body,
+        query: parts.uri.query().map(str::to_string),
+        client: client(&parts.headers),
+        ..Publish::default()
+    };
     read_headers(&parts.headers, &mut publish)?;
     edge.publish(&principal, publish).await
 }
