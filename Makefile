@@ -14,8 +14,8 @@ build: ## Build the components, the providers, the lattice and the er command li
 	@scripts/build-components
 	@scripts/build-providers
 
-up: ## Build what changed and start EventRunner, with everything embedded (GATEWAY=1: behind Ory Oathkeeper and Keto)
-	@GATEWAY="$(GATEWAY)" scripts/up
+up: ## Build what changed and start EventRunner, with everything embedded (GATEWAY=1: behind Ory Oathkeeper and Keto; OTLP=URL: with traces)
+	@GATEWAY="$(GATEWAY)" OTLP="$(OTLP)" OTLP_RATIO="$(OTLP_RATIO)" scripts/up
 
 down: ## Stop all of it; what was stored stays in var/
 	@scripts/down

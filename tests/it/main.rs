@@ -38,4 +38,5 @@ mod stores;
 mod strikes;
 mod tail;
 mod tenants_keys;
+mod traces;
 mod tutorial;

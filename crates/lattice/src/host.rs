@@ -64,13 +64,23 @@ pub fn labels(role: Role) -> HashMap<String, String> {
 
 pub fn run(args: &HostArgs) -> anyhow::Result<ExitCode> {
     process::bind_to_parent()?;
-    log_to_stderr();
-    // Dropping the runtime kills the providers that are left.
-    let workers = match args.role {
-        Role::Platform => WORKERS,
-        Role::Tenant => TENANT_WORKERS,
+    let (workers, service) = match args.role {
+        Role::Platform => (WORKERS, "er-host-platform"),
+        Role::Tenant => (TENANT_WORKERS, "er-host-tenant"),
     };
-    runtime(workers)?.block_on(serve(args))
+    // Dropping the runtime kills the providers that are left.
+    runtime(workers)?.block_on(async {
+        er_trace::init(service, Some(is_invocation))?;
+        let outcome = serve(args).await;
+        er_trace::flush().await;
+        outcome
+    })
+}
+
+/// Of all that the host's library has spans for, a call into a component is what traces are about, and the one whose
+/// context goes on to whatever the component calls.
+fn is_invocation(metadata: &tracing::Metadata<'_>) -> bool {
+    metadata.name() == "component_invocation" && metadata.target().starts_with("wasmcloud_host")
 }
 
 /// Workers of a runtime that runs no tenant's code: as many as the smallest machine has cores.
@@ -90,13 +100,6 @@ pub fn runtime(workers: usize) -> anyhow::Result<tokio::runtime::Runtime> {
         .enable_all()
         .build()
         .context("can't start the runtime")
-}
-
-/// The supervisor points stderr at the part's log file.
-pub fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,async_nats=warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).init();
 }
 
 fn config(args: &HostArgs) -> anyhow::Result<HostConfig> {

@@ -93,6 +93,12 @@ impl Part {
             }
             Self::Host(role) => {
                 command.env("TMPDIR", plan.scratch(role));
+                for (name, value) in plan.otel() {
+                    match value {
+                        Some(value) => command.env(name, value),
+                        None => command.env_remove(name),
+                    };
+                }
                 command.arg("host");
                 command.arg("--dir").arg(&plan.dir);
                 command.arg("--role").arg(role.name());

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use wasmcloud_host::url::Url;
 
 use crate::part::Role;
 
@@ -71,6 +72,14 @@ pub struct UpArgs {
     #[arg(long, default_value = "build/policies.tar.gz", env = "ER_GATE_BUNDLE")]
     pub gate_bundle: PathBuf,
 
+    /// OpenTelemetry collector to send traces to, over OTLP/HTTP, as in http://127.0.0.1:4318 (off unless given)
+    #[arg(long, env = "ER_OTLP_ENDPOINT", value_parser = endpoint)]
+    pub otlp_endpoint: Option<String>,
+
+    /// How many batches are traced, from 0 to 1
+    #[arg(long, env = "ER_OTLP_RATIO", default_value_t = 1.0, value_parser = ratio)]
+    pub otlp_ratio: f64,
+
     /// Subject prefix the hosts take control requests on [default: wasmbus.ctl-private behind the gate]
     #[arg(long)]
     pub host_ctl_prefix: Option<String>,
@@ -78,6 +87,19 @@ pub struct UpArgs {
     /// Subject prefix wadm takes requests on [default: wadm.api-private behind the gate]
     #[arg(long)]
     pub wadm_api_prefix: Option<String>,
+}
+
+fn endpoint(text: &str) -> Result<String, String> {
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    match url.scheme() {
+        "http" | "https" => Ok(text.trim_end_matches('/').to_owned()),
+        other => Err(format!("OTLP over {other} is not known; http or https")),
+    }
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    let ratio: f64 = text.parse().map_err(|error: std::num::ParseFloatError| error.to_string())?;
+    (0.0..=1.0).contains(&ratio).then_some(ratio).ok_or_else(|| "must be from 0 to 1".to_owned())
 }
 
 /// Subjects that everybody uses.
@@ -140,6 +162,18 @@ impl Plan {
         self.gate.is_some().then(|| format!("wasmbus.policy.{}", self.args.lattice))
     }
 
+    /// What turns traces on in a host, and in its providers: these variables it hands on. None where they are off,
+    /// whatever the environment of whoever starts the lattice says.
+    pub fn otel(&self) -> Vec<(&'static str, Option<String>)> {
+        let endpoint = self.args.otlp_endpoint.clone();
+        let ratio = endpoint.is_some().then(|| self.args.otlp_ratio.to_string());
+        vec![
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
+            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", None),
+            ("OTEL_TRACES_SAMPLER_ARG", ratio),
+        ]
+    }
+
     pub fn nats_conf(&self) -> PathBuf {
         self.dir.join("nats.conf")
     }
@@ -178,4 +212,22 @@ fn private<'a>(given: Option<&'a str>, behind_a_gate: bool, [public, own]: [&'a 
 
 pub fn scratch_root(dir: &Path) -> PathBuf {
     dir.join("tmp")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_a_url_over_http_and_a_ratio_a_part_of_one() {
+        assert_eq!(endpoint("http://127.0.0.1:4318/").as_deref(), Ok("http://127.0.0.1:4318"));
+        assert_eq!(endpoint("https://collector.test/otlp").as_deref(), Ok("https://collector.test/otlp"));
+        for wrong in ["", "127.0.0.1:4318", "localhost:4318", "grpc://127.0.0.1:4317"] {
+            assert!(endpoint(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!([ratio("0"), ratio("0.05"), ratio("1")], [Ok(0.0), Ok(0.05), Ok(1.0)]);
+        for wrong in ["", "-1", "1.5", "NaN", "5%"] {
+            assert!(ratio(wrong).is_err(), "{wrong}");
+        }
+    }
 }

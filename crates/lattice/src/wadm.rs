@@ -25,7 +25,8 @@ pub struct WadmArgs {
 
 pub fn run(args: &WadmArgs) -> anyhow::Result<ExitCode> {
     process::bind_to_parent()?;
-    host::log_to_stderr();
+    // The supervisor points stderr at the part's log file.
+    er_trace::init_logs();
     host::runtime(host::WORKERS)?.block_on(serve(args))
 }
 

@@ -14,6 +14,7 @@ use async_nats::{HeaderMap, Message, StatusCode, Subject};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 
 const PROTOCOL: &str = "wrpc.0.0.1";
 /// What a request's subject and headers may take of the server's `max_payload`.
@@ -141,10 +142,26 @@ impl Caller {
         let (tx, rx) = mpsc::unbounded_channel();
         lock(&self.pending).insert(id, tx);
         let _registration = Registration { pending: &self.pending, id };
-        let exchange = self.exchange(target, interface, function, params, id, rx, bytes_max);
-        tokio::time::timeout(deadline, exchange)
+        let span = er_trace::child(|| {
+            er_trace::span!(
+                "call",
+                otel.name = format!("call {function}"),
+                otel.kind = "client",
+                rpc.system = "wrpc",
+                rpc.service = interface,
+                rpc.method = function,
+                target = target
+            )
+        });
+        let traceparent = er_trace::header(&span);
+        let exchange = self.exchange(target, interface, function, params, id, rx, bytes_max, traceparent);
+        let answer = tokio::time::timeout(deadline, exchange.instrument(span.clone()))
             .await
-            .unwrap_or_else(|_| Err(CallError::Timeout { target: target.to_string(), deadline }))
+            .unwrap_or_else(|_| Err(CallError::Timeout { target: target.to_string(), deadline }));
+        if let Err(error) = &answer {
+            er_trace::failed(&span, error.word());
+        }
+        answer
     }
 
     #[allow(clippy::too_many_arguments, reason = "a call's own parts, in one place")]
@@ -157,11 +174,15 @@ impl Caller {
         id: u64,
         mut answers: mpsc::UnboundedReceiver<Message>,
         bytes_max: usize,
+        traceparent: Option<String>,
     ) -> Result<Bytes, CallError> {
         let lattice = |e: &dyn std::fmt::Display| CallError::Lattice(e.to_string());
         let mut headers = HeaderMap::new();
         headers.insert("source-id", &*self.source);
         headers.insert("target-id", target);
+        if let Some(traceparent) = traceparent {
+            headers.insert(er_trace::TRACEPARENT, traceparent.as_str());
+        }
         let reply = Subject::from(format!("{}.{id}", self.inbox));
         let subject = format!("{}.{target}.{PROTOCOL}.{interface}.{function}", self.lattice);
         let chunk = self.nats.server_info().max_payload.saturating_sub(ENVELOPE_BYTES).max(ENVELOPE_BYTES);

@@ -1,4 +1,4 @@
-//! What every EventRunner provider shares: settings, calls into components, the serve loop, metrics.
+//! What every EventRunner provider shares: settings, calls into components, the serve loop, metrics, traces.
 
 pub mod call;
 pub mod codec;
@@ -8,6 +8,7 @@ pub mod serve;
 pub mod settings;
 
 pub use call::{CallError, Caller};
+pub use er_trace as trace;
 pub use settings::Settings;
 
 /// Runs a provider until its host stops it: links and configuration through the SDK, exports through
@@ -18,15 +19,16 @@ pub use settings::Settings;
 pub async fn run<P, F, Fut>(provider: P, name: &str, serve: F) -> anyhow::Result<()>
 where
     P: wasmcloud_provider_sdk::Provider + Clone + Send + Sync + 'static,
-    F: FnOnce(wasmcloud_provider_sdk::provider::WrpcClient, P) -> Fut,
+    F: FnOnce(serve::Calls, P) -> Fut,
     Fut: std::future::Future<Output = anyhow::Result<wasmcloud_provider_sdk::provider::InvocationStreams>>,
 {
     let shutdown = wasmcloud_provider_sdk::run_provider(provider.clone(), name).await?;
     let connection = wasmcloud_provider_sdk::get_connection();
     tokio::spawn(links::watch(provider.clone(), connection));
-    let client = connection.get_wrpc_client(connection.provider_key()).await?;
-    let invocations = serve(client, provider).await?;
-    serve::exports(invocations, serve::Limits::default(), shutdown).await;
+    let calls = serve::Calls::new(connection.get_wrpc_client(connection.provider_key()).await?);
+    let invocations = serve(calls.clone(), provider).await?;
+    serve::exports(invocations, &calls, serve::Limits::default(), shutdown).await;
+    trace::flush().await;
     Ok(())
 }
 
@@ -41,14 +43,16 @@ where
     let shutdown = wasmcloud_provider_sdk::run_provider(provider.clone(), name).await?;
     tokio::spawn(links::watch(provider, wasmcloud_provider_sdk::get_connection()));
     shutdown.await;
+    trace::flush().await;
     Ok(())
 }
 
-/// Logs to standard error, which the host passes on. The host clears a provider's environment, so that `RUST_LOG`
-/// only works where a provider is run by hand; else it is `info`.
-pub fn init_tracing() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,async_nats=warn"));
-    // A second initialization (a test in the same process) is harmless.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init();
+/// Logs to standard error, which the host passes on, and traces where the host has them. The host clears a provider's
+/// environment, but for `RUST_LOG` and what begins with `OTEL_`.
+///
+/// # Errors
+/// What is wrong with that.
+pub fn init_tracing(name: &'static str) -> anyhow::Result<()> {
+    // Nothing of others: our own spans say all that a provider does.
+    trace::init(name, None)
 }

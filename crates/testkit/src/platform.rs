@@ -38,7 +38,9 @@ pub struct Options {
     /// Settings of the platform's manifest: `config.key=value`.
     pub sets: Vec<String>,
     /// Further arguments of `er-lattice up`.
-    pub lattice_args: Vec<&'static str>,
+    pub lattice_args: Vec<String>,
+    /// What is in its environment besides.
+    pub env: Vec<(&'static str, String)>,
     /// `wadm/production.yaml` on these, in place of `wadm/eventrunner.yaml`.
     pub stores: Option<Stores>,
     /// Whether tenants come in through a gateway only, as `sets` say: their keys are not tried on the platform itself.
@@ -312,6 +314,7 @@ fn up(lattice: &Path, dir: &Path, nats_port: u16, gate_metrics: u16, options: &O
         .arg(root().join("build/policies.tar.gz"))
         .env("ER_GATE_METRICS_ADDR", format!("127.0.0.1:{gate_metrics}"))
         .args(&options.lattice_args)
+        .envs(options.env.iter().map(|(name, value)| (*name, value)))
         .current_dir(dir);
     launch(&mut command, &dir.join("up.log"))
 }

@@ -44,6 +44,18 @@ pub enum GroupError {
     All(Problem),
 }
 
+// === impl Answer ===
+
+impl Answer {
+    /// How many were taken.
+    pub fn events(&self) -> usize {
+        match self {
+            Self::Ids { ids } => ids.len(),
+            Self::Problem { .. } => 0,
+        }
+    }
+}
+
 // === impl Admission ===
 
 impl Admission {

@@ -9,9 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use er_event::frame::{FrameWriter, Request};
 use er_event::limits::BATCH_BYTES_MAX;
 use er_event::{Kind, Problem};
+use er_provider_kit::trace::{self, SpanContext};
 use metrics::{counter, histogram};
 use tokio::sync::{oneshot, Semaphore};
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument as _, Span};
 
 use crate::admission::{Admission, Answer, GroupError};
 
@@ -28,6 +30,8 @@ pub struct Job {
     /// Their lines and bodies in the frame format, made outside of the lock.
     frames: String,
     requests: usize,
+    /// What their client is doing, where it said so.
+    client: Option<SpanContext>,
     /// An answer a request.
     reply: oneshot::Sender<Vec<Taken>>,
 }
@@ -50,12 +54,12 @@ pub struct Batcher {
 
 impl Job {
     /// At most [`GROUP_REQUESTS_MAX`] requests.
-    pub fn new(requests: &[Request<'_>], reply: oneshot::Sender<Vec<Taken>>) -> Self {
+    pub fn new(requests: &[Request<'_>], client: Option<SpanContext>, reply: oneshot::Sender<Vec<Taken>>) -> Self {
         let mut frames = FrameWriter::new();
         for request in requests {
             frames.push(request);
         }
-        Self { frames: frames.finish(), requests: requests.len(), reply }
+        Self { frames: frames.finish(), requests: requests.len(), client, reply }
     }
 }
 
@@ -99,7 +103,8 @@ impl Batcher {
                 return;
             }
             histogram!("eventrunner_ingest_group_requests").record(requests(&group) as f64);
-            answer(tenant, admission, group).await;
+            let span = span(tenant, &group);
+            answer(tenant, admission, group, &span).instrument(span.clone()).await;
         }
     }
 
@@ -136,13 +141,29 @@ impl Batcher {
     }
 }
 
-async fn answer(tenant: &str, admission: &Admission, group: Vec<Job>) {
+/// Where a trace begins: with the group, since one call makes its requests durable and from there on they go together.
+/// The requests themselves are told from outside; a client that traces them is linked to.
+fn span(tenant: &str, group: &[Job]) -> Span {
+    trace::begin(group.iter().filter_map(|job| job.client.clone()), || {
+        trace::span!(
+            "ingest",
+            otel.kind = "server",
+            eventrunner.tenant = tenant,
+            eventrunner.requests = requests(group) as i64,
+            eventrunner.bytes = group.iter().map(|job| job.frames.len()).sum::<usize>() as i64
+        )
+    })
+}
+
+async fn answer(tenant: &str, admission: &Admission, group: Vec<Job>, span: &Span) {
     let frames = match group.as_slice() {
         [only] => only.frames.clone(),
         many => many.iter().map(|job| job.frames.as_str()).collect(),
     };
     match admission.admit(tenant, &frames).await {
         Ok(answers) if answers.len() == requests(&group) => {
+            let events = answers.iter().map(Answer::events).sum::<usize>();
+            trace::note(span, "eventrunner.events", i64::try_from(events).unwrap_or_default());
             let mut answers = answers.into_iter();
             for job in group {
                 let own = answers.by_ref().take(job.requests).collect();
@@ -150,12 +171,14 @@ async fn answer(tenant: &str, admission: &Admission, group: Vec<Job>) {
             }
         }
         Ok(answers) => {
+            trace::failed(span, "broken");
             let problem =
                 Problem::new(Kind::Internal, format!("{} answers for {} requests", answers.len(), requests(&group)));
             refuse(group, &problem);
         }
         // One job may have broken the call for all: each is tried by itself.
         Err(GroupError::Trapped) if group.len() > 1 => {
+            trace::failed(span, "trap");
             for job in group {
                 match admission.admit(tenant, &job.frames).await {
                     Ok(answers) if answers.len() == job.requests => reply(job, answers),
@@ -164,8 +187,14 @@ async fn answer(tenant: &str, admission: &Admission, group: Vec<Job>) {
                 }
             }
         }
-        Err(GroupError::Trapped) => refuse(group, &trapped()),
-        Err(GroupError::All(problem)) => refuse(group, &problem),
+        Err(GroupError::Trapped) => {
+            trace::failed(span, "trap");
+            refuse(group, &trapped());
+        }
+        Err(GroupError::All(problem)) => {
+            trace::failed(span, "refused");
+            refuse(group, &problem);
+        }
     }
 }
 

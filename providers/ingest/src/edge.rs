@@ -5,11 +5,13 @@ use std::future::Future;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use axum::http::{HeaderMap, HeaderValue};
 use base64::Engine as _;
 use bytes::Bytes;
 use er_event::frame::{Encoding, Request};
 use er_event::keys::Action;
 use er_event::{Kind, Problem};
+use er_provider_kit::trace::{self, SpanContext};
 use er_tenant::Principal;
 use metrics::counter;
 use tokio::sync::{oneshot, OwnedSemaphorePermit, Semaphore};
@@ -37,6 +39,8 @@ pub struct Publish {
     pub headers: Vec<(String, String)>,
     pub query: Option<String>,
     pub body: Bytes,
+    /// What the client is doing, where it said so.
+    pub client: Option<SpanContext>,
 }
 
 /// The edge. One a process.
@@ -156,8 +160,13 @@ impl Edge {
 
     /// Makes events durable that are texts in the JSON format, at most as many as a call has requests. They go in the
     /// same call, in order, and each is taken or not by itself.
-    pub async fn publish_each(&self, principal: &Principal, events: Vec<String>) -> Result<Vec<Taken>, Problem> {
-        let taken = self.queue_each(principal, events)?;
+    pub async fn publish_each(
+        &self,
+        principal: &Principal,
+        events: Vec<String>,
+        client: Option<SpanContext>,
+    ) -> Result<Vec<Taken>, Problem> {
+        let taken = self.queue_each(principal, events, client)?;
         self.receipts(principal, taken).await
     }
 
@@ -169,6 +178,7 @@ impl Edge {
         let id = uuid::Uuid::now_v7().to_string();
         self.queue(
             principal,
+            publish.client,
             &[Request {
                 id: &id,
                 received_us: now_us(),
@@ -182,7 +192,12 @@ impl Edge {
         )
     }
 
-    fn queue_each(&self, principal: &Principal, events: Vec<String>) -> Result<Receipts, Problem> {
+    fn queue_each(
+        &self,
+        principal: &Principal,
+        events: Vec<String>,
+        client: Option<SpanContext>,
+    ) -> Result<Receipts, Problem> {
         let (name, received_us) = (uuid::Uuid::now_v7(), now_us());
         let ids: Vec<String> = (0..events.len()).map(|n| format!("{name}-{n}")).collect();
         let request = |(id, body)| Request {
@@ -196,14 +211,19 @@ impl Edge {
             body,
         };
         let all = ids.iter().map(String::as_str).zip(events.iter().map(String::as_str));
-        self.queue(principal, &all.map(request).collect::<Vec<_>>())
+        self.queue(principal, client, &all.map(request).collect::<Vec<_>>())
     }
 
-    fn queue(&self, principal: &Principal, requests: &[Request<'_>]) -> Result<Receipts, Problem> {
+    fn queue(
+        &self,
+        principal: &Principal,
+        client: Option<SpanContext>,
+        requests: &[Request<'_>],
+    ) -> Result<Receipts, Problem> {
         let admission = self.admission()?;
         let (reply, taken) = oneshot::channel();
         let tenant: Arc<str> = principal.tenant.as_str().into();
-        self.batcher.push(&tenant, &admission, Job::new(requests, reply));
+        self.batcher.push(&tenant, &admission, Job::new(requests, client, reply));
         Ok(taken)
     }
 
@@ -233,6 +253,11 @@ impl Room {
 
 fn pieces(bytes: usize) -> u32 {
     u32::try_from(bytes / PIECE_BYTES + 1).unwrap_or(u32::MAX)
+}
+
+/// What the client of a request is doing, by its headers or metadata.
+pub fn client(headers: &HeaderMap) -> Option<SpanContext> {
+    trace::client(headers.get_all(trace::TRACEPARENT).iter().map(HeaderValue::as_bytes))
 }
 
 fn late() -> Problem {

@@ -20,7 +20,7 @@ use hyper_util::server::conn::auto;
 use metrics::{counter, histogram};
 
 use crate::auth::credential;
-use crate::edge::{Edge, Publish};
+use crate::edge::{client, Edge, Publish};
 use crate::listen::{BODY_TIMEOUT, HEADERS_TIMEOUT, QUIET, SIGN_OF_LIFE, STREAMS_MAX};
 use crate::quota::Standing;
 
@@ -92,7 +92,12 @@ async fn take(edge: &Edge, principal: &Principal, parts: &Parts, body: &mut Body
     let body = decompress(&parts.headers, body)?;
     // Unpacked it may be a thousand times what came.
     let _more = body.len().checked_sub(length).map(|more| edge.room(more)).transpose()?;
-    let mut publish = Publish { body, query: parts.uri.query().map(str::to_string), ..Publish::default() };
+    let mut publish = Publish {
+        body,
+        query: parts.uri.query().map(str::to_string),
+        client: client(&parts.headers),
+        ..Publish::default()
+    };
     read_headers(&parts.headers, &mut publish)?;
     edge.publish(principal, publish).await
 }

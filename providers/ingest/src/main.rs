@@ -13,9 +13,11 @@ mod quota;
 mod refusals;
 mod settings;
 
+const NAME: &str = "er-provider-ingest";
+
 #[tokio::main(worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
-    er_provider_kit::init_tracing();
+    er_provider_kit::init_tracing(NAME)?;
     let provider = provider::Ingest::default();
-    er_provider_kit::run_without_exports(provider, "er-provider-ingest").await
+    er_provider_kit::run_without_exports(provider, NAME).await
 }

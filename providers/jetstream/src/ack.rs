@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::{AckKind, Message};
+use er_provider_kit::trace;
 use metrics::counter;
 use tracing::warn;
 
@@ -51,6 +52,11 @@ impl Delivery {
     /// Which redrive or replay brought the message; empty where none did.
     pub fn round(&self) -> &str {
         self.header(streams::ROUND).unwrap_or_default()
+    }
+
+    /// The span that published the message, where it is part of a trace.
+    pub fn traced(&self) -> Option<trace::SpanContext> {
+        trace::parse(self.header(trace::TRACEPARENT)?)
     }
 
     /// When the first event of the message came in, in microseconds; 0 where that is not known.

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::ack::Delivery;
-use crate::delivery::Away;
+use crate::delivery::{Away, Kind};
 use crate::gate::Gate;
 use crate::provider::Jetstream;
 use crate::publish::now_us;
@@ -135,7 +135,7 @@ impl Consumer {
                     return puller.close(left).await;
                 }
                 let result = match &away {
-                    None => self.deliver("deliver", &group).await,
+                    None => self.deliver(Kind::First, &group).await,
                     Some(_) => Err(Away("behind a batch that waits".into())),
                 };
                 away = self.settle(group, result).await.or(away);
@@ -174,7 +174,7 @@ impl Consumer {
                     continue;
                 }
                 let group = vec![delivery];
-                let result = self.deliver("retry", &group).await;
+                let result = self.deliver(Kind::Retry, &group).await;
                 if self.settle(group, result).await.is_some() {
                     pause(&stop).await;
                 }

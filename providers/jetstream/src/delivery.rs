@@ -10,8 +10,9 @@ use er_event::event::{parse_batch, split, type_matches, types, BatchWriter, Even
 use er_event::Runs;
 use er_provider_kit::call::CallError;
 use er_provider_kit::metrics::{failed, Stage};
+use er_provider_kit::trace;
 use metrics::{counter, histogram};
-use tracing::{info, warn};
+use tracing::{info, warn, Instrument as _};
 
 use crate::ack::Delivery;
 use crate::components::{handle, ComponentError};
@@ -19,7 +20,9 @@ use crate::consumer::{header, Consumer};
 use crate::gate::Denied;
 use crate::meter::{self, Called, Deliveries};
 use crate::publish::{now_us, publish_all, Outgoing};
+use crate::pull;
 use crate::retry::{dead_letter, Policy, Unhandled, ATTEMPT};
+use crate::streams;
 
 /// The stage of dead letters that a policy made.
 const POLICY_STAGE: &str = "policy";
@@ -36,18 +39,55 @@ struct Call<'a> {
     round: &'a str,
 }
 
+/// The kinds of delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    First,
+    Retry,
+}
+
 /// The batch could not be brought to an end now, through no fault of its own.
 #[derive(Debug)]
 pub struct Away(pub String);
+
+// === impl Kind ===
+
+impl Kind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::First => "deliver",
+            Self::Retry => "retry",
+        }
+    }
+
+    /// Where its messages come from.
+    fn stream(self) -> &'static str {
+        match self {
+            Self::First => streams::EVENTS,
+            Self::Retry => streams::RETRY,
+        }
+    }
+}
 
 // === impl Consumer ===
 
 impl Consumer {
     /// Brings messages to their end. `what`: the kind of delivery, which with the message's place names what is metered.
-    pub async fn deliver(&self, what: &str, group: &[Delivery]) -> Result<(), Away> {
+    pub async fn deliver(&self, what: Kind, group: &[Delivery]) -> Result<(), Away> {
         let Some(first) = group.first() else {
             return Ok(());
         };
+        let span = pull::span("deliver", what.stream(), &self.settings.tenant, group);
+        trace::note(&span, "eventrunner.consumer", self.name.to_string());
+        trace::note(&span, "eventrunner.attempt", i64::from(header(first, ATTEMPT).unwrap_or(1u32)));
+        let result = self.bring(what, group, first).instrument(span.clone()).await;
+        if result.is_err() {
+            trace::failed(&span, "waits");
+        }
+        result
+    }
+
+    async fn bring(&self, what: Kind, group: &[Delivery], first: &Delivery) -> Result<(), Away> {
         let id = format!("{}-{}", first.position().0, group.len());
         let attempt = header(first, ATTEMPT).unwrap_or(1);
         let call = Call { attempt, received_us: first.received_us(), id: &id, round: first.round() };
@@ -67,7 +107,7 @@ impl Consumer {
         } else {
             self.deliver_wanted(text, group, call, &mut metered).await?;
         }
-        let name = format!("{what}.{}", self.name);
+        let name = format!("{}.{}", what.as_str(), self.name);
         let used = metered.records(&self.settings.tenant, &name, self.settings.memory_mib, group).map_err(Away)?;
         self.usage.record(used).await.map_err(Away)
     }

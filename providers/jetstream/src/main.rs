@@ -34,12 +34,12 @@ mod tenants;
 mod usage;
 mod usage_log;
 
+const NAME: &str = "er-provider-jetstream";
+
 #[tokio::main(worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
-    er_provider_kit::init_tracing();
+    er_provider_kit::init_tracing(NAME)?;
     let provider = provider::Jetstream::default();
-    er_provider_kit::run(provider, "er-provider-jetstream", |client, provider| async move {
-        bindings::serve(&client, provider).await
-    })
-    .await
+    er_provider_kit::run(provider, NAME, |client, provider| async move { bindings::serve(&client, provider).await })
+        .await
 }

@@ -5,7 +5,9 @@ use std::time::Instant;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::Context;
 use async_nats::HeaderMap;
+use er_provider_kit::trace;
 use metrics::{counter, histogram};
+use tracing::Instrument as _;
 
 use crate::payload::Payload;
 use crate::streams;
@@ -32,13 +34,30 @@ pub async fn publish(js: &Context, out: Outgoing) -> Result<(), PublishError> {
     }
     let payload = out.payload.into_message(&mut headers);
     let (stream, started) = (streams::of(&out.subject), Instant::now());
-    let published = async { js.publish_with_headers(out.subject, headers, payload).await?.await }.await;
+    let span = trace::child(|| {
+        trace::span!(
+            "publish",
+            otel.name = format!("publish {stream}"),
+            otel.kind = "producer",
+            messaging.system = "nats",
+            messaging.operation.type = "send",
+            messaging.destination.name = stream,
+            messaging.message.body.size = payload.len() as i64
+        )
+    });
+    if let Some(traceparent) = trace::header(&span) {
+        headers.insert(trace::TRACEPARENT, traceparent.as_str());
+    }
+    let published =
+        async { js.publish_with_headers(out.subject, headers, payload).await?.await }.instrument(span.clone()).await;
     match published {
-        Ok(_) => {
+        Ok(ack) => {
+            trace::note(&span, "eventrunner.stream.sequence", i64::try_from(ack.sequence).unwrap_or_default());
             histogram!("eventrunner_stream_publish_seconds", "stream" => stream).record(started.elapsed());
             Ok(())
         }
         Err(error) => {
+            trace::failed(&span, word(&error));
             counter!("eventrunner_stream_publish_errors_total", "stream" => stream, "reason" => word(&error))
                 .increment(1);
             Err(error)

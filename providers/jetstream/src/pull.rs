@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::pull::{self, Stream};
 use async_nats::jetstream::Context;
+use er_provider_kit::trace;
 use futures::{FutureExt as _, StreamExt as _};
-use tracing::warn;
+use tracing::{warn, Span};
 
 use crate::ack::Delivery;
+use crate::publish::now_us;
 
 const REOPEN_WAIT: Duration = Duration::from_millis(250);
 const EXPIRES: Duration = Duration::from_secs(30);
@@ -110,4 +112,29 @@ impl Puller {
             .messages()
             .await?)
     }
+}
+
+/// What is done with messages of one tenant, as part of the trace that the first of them came by.
+pub fn span(what: &'static str, stream: &'static str, tenant: &str, deliveries: &[Delivery]) -> Span {
+    trace::follow(deliveries.iter().filter_map(Delivery::traced), || {
+        let (first, delivered) = deliveries.first().map(Delivery::position).unwrap_or_default();
+        let last = deliveries.last().map(Delivery::position).unwrap_or_default().0;
+        let published_us = deliveries.first().map(Delivery::published_us).unwrap_or_default();
+        let waited_us = if published_us == 0 { 0 } else { now_us().saturating_sub(published_us) };
+        trace::span!(
+            "pulled",
+            otel.name = format!("{what} {stream}"),
+            otel.kind = "consumer",
+            messaging.system = "nats",
+            messaging.operation.type = "process",
+            messaging.destination.name = stream,
+            messaging.batch.message_count = deliveries.len() as i64,
+            eventrunner.tenant = tenant,
+            eventrunner.events = deliveries.iter().map(Delivery::events).sum::<usize>() as i64,
+            eventrunner.stream.first = first as i64,
+            eventrunner.stream.last = last as i64,
+            eventrunner.stream.delivered = delivered as i64,
+            eventrunner.stream.waited_us = waited_us as i64
+        )
+    })
 }

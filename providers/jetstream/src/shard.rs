@@ -10,10 +10,11 @@ use er_event::event::split;
 use er_event::Runs;
 use er_provider_kit::call::{CallError, Caller};
 use er_provider_kit::metrics::{dropped, failed, retried, Stage};
+use er_provider_kit::trace;
 use er_tenant::rules::NO_RULES;
 use metrics::{counter, histogram};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{error, warn, Instrument as _};
 
 use crate::ack::{self, Delivery};
 use crate::batch::{group, Group};
@@ -21,7 +22,7 @@ use crate::components::{process, ComponentError, Outcome, Work};
 use crate::meter;
 use crate::payload::Payload;
 use crate::publish::{now_us, publish_all, Outgoing};
-use crate::pull::{Prefetch, Puller};
+use crate::pull::{self, Prefetch, Puller};
 use crate::retry::dead_letter;
 use crate::streams;
 use crate::tenants::Tenants;
@@ -108,11 +109,16 @@ impl Shard {
         let last = group.deliveries.last().map_or((0, 1), Delivery::position).0;
         let id = format!("{}-{first}-{last}", self.index);
         let started = Instant::now();
-        let result = if delivered > ISOLATE_AFTER {
-            self.isolate(tenant, &group, &id).await
-        } else {
-            self.together(tenant, &group, &id).await
-        };
+        let span = pull::span("process", streams::RAW, tenant, &group.deliveries);
+        let result = async {
+            if delivered > ISOLATE_AFTER {
+                self.isolate(tenant, &group, &id).await
+            } else {
+                self.together(tenant, &group, &id).await
+            }
+        }
+        .instrument(span.clone())
+        .await;
         histogram!("eventrunner_engine_call_seconds").record(started.elapsed().as_secs_f64());
         match result {
             Ok(()) => {
@@ -123,6 +129,7 @@ impl Shard {
             }
             Err(reason) => {
                 let wait = backoff(delivered);
+                trace::failed(&span, "retried");
                 warn!(tenant, first, last, delivered, reason, wait_ms = wait.as_millis() as u64, "raw batch goes back");
                 retried(Stage::Engine, 1);
                 for delivery in group.deliveries {

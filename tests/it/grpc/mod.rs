@@ -21,19 +21,19 @@ async fn channel(platform: &Platform) -> anyhow::Result<Channel> {
     endpoint.connect().await.with_context(|| format!("gRPC at {}", platform.grpc_addr))
 }
 
-async fn client(platform: &Platform) -> anyhow::Result<IngestClient<Channel>> {
+pub async fn client(platform: &Platform) -> anyhow::Result<IngestClient<Channel>> {
     Ok(IngestClient::new(channel(platform).await?))
 }
 
 /// A message in the name of a key.
-fn by<T>(key: &str, message: T) -> anyhow::Result<Request<T>> {
+pub fn by<T>(key: &str, message: T) -> anyhow::Result<Request<T>> {
     let mut request = Request::new(message);
     request.metadata_mut().insert("authorization", format!("Bearer {key}").parse()?);
     Ok(request)
 }
 
 /// An event whose data is JSON text.
-fn event(source: &str, id: &str, data: &str) -> CloudEvent {
+pub fn event(source: &str, id: &str, data: &str) -> CloudEvent {
     CloudEvent {
         id: id.into(),
         source: source.into(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use er_event::{Kind, Problem};
+use er_provider_kit::trace::SpanContext;
 use er_tenant::Principal;
 use metrics::{counter, histogram};
 use tokio::time::Instant;
@@ -23,6 +24,8 @@ pub struct Call {
     /// The room that each message holds, in their order.
     pub rooms: Rooms,
     pub deadline: Option<Instant>,
+    /// What the client is doing, where it said so.
+    pub client: Option<SpanContext>,
 }
 
 // === impl Call ===

@@ -14,7 +14,7 @@ use tonic::server::NamedService;
 use tonic::Code;
 
 use crate::auth::credential;
-use crate::edge::Edge;
+use crate::edge::{client, Edge};
 
 use super::call::{self, Call};
 use super::rations::{Rationed, Rooms};
@@ -116,6 +116,7 @@ async fn admit(
     let rooms = Rooms::default();
     let (mut parts, body) = request.into_parts();
     let credential = credential.unwrap_or_default();
-    parts.extensions.insert(Call { principal, credential, rooms: rooms.clone(), deadline });
+    let client = client(&parts.headers);
+    parts.extensions.insert(Call { principal, credential, rooms: rooms.clone(), deadline, client });
     Ok(Request::from_parts(parts, Rationed::new(body, Arc::clone(edge), rooms, streams)))
 }

@@ -34,7 +34,9 @@ impl Service {
 
     async fn take(&self, call: &Call, content_type: &str, text: String) -> Result<Vec<Receipt>, Problem> {
         call.rooms.shrink(text.len());
-        let publish = Publish { content_type: Some(content_type.into()), body: text.into(), ..Publish::default() };
+        let client = call.client.clone();
+        let publish =
+            Publish { content_type: Some(content_type.into()), body: text.into(), client, ..Publish::default() };
         let ids = self.edge.publish(&call.principal, publish).await.map_err(status::unplaced)?;
         Ok(ids.into_iter().map(|id| Receipt { id }).collect())
     }

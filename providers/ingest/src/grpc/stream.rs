@@ -135,7 +135,7 @@ impl Publishing {
         if texts.is_empty() {
             return Ok(Vec::new());
         }
-        self.edge.publish_each(&principal, texts).await
+        self.edge.publish_each(&principal, texts, self.call.client.clone()).await
     }
 
     /// Waits until the tenant's quota lets it send. The key is asked about anew: a stream outlives many an answer.
