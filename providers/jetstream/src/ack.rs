@@ -16,6 +16,9 @@ pub fn backoff(min: Duration, max: Duration, delivered: u64) -> Duration {
     (min * 2u32.pow(doublings)).min(max)
 }
 
+/// What tells a message from all others of its stream.
+pub type Place = (u64, u64);
+
 /// A message that was pulled and not yet answered for. Dropped unspent it goes back to its stream at once, and
 /// that is counted: it is a defect, but not a loss.
 #[must_use]
@@ -70,6 +73,11 @@ impl Delivery {
         published.ok().and_then(|us| u64::try_from(us).ok()).unwrap_or_default()
     }
 
+    /// Position in the stream, and when the message came there: no other message has both, be the stream made anew.
+    pub fn place(&self) -> Place {
+        (self.position().0, self.published_us())
+    }
+
     /// Position in the stream, and how often it has been delivered (1: the first time).
     pub fn position(&self) -> (u64, u64) {
         self.message
@@ -84,6 +92,13 @@ impl Delivery {
         // A lost acknowledgement means a redelivery, which is harmless.
         if let Err(error) = self.message.ack().await {
             warn!(%error, "acknowledgement not sent");
+        }
+    }
+
+    /// Not to be delivered to anybody meanwhile: its deadline begins anew.
+    pub async fn working(&self) {
+        if let Err(error) = self.message.ack_with(AckKind::Progress).await {
+            warn!(%error, "progress not told");
         }
     }
 

@@ -67,7 +67,6 @@ pub enum ComponentError {
     #[error("{reason}")]
     Refused {
         reason: String,
-        retry_after_ms: Option<u32>,
         /// Whether it says that a part it needs is away, which more attempts mend.
         transient: bool,
     },
@@ -131,7 +130,6 @@ fn refused(mut answer: Decoder<'_>) -> ComponentError {
         let code = answer.byte()?;
         Ok(ComponentError::Refused {
             reason: answer.string()?.to_string(),
-            retry_after_ms: answer.optional_u32()?,
             transient: matches!(code, FAULT_EXHAUSTED | FAULT_UNAVAILABLE),
         })
     };
@@ -199,11 +197,7 @@ pub async fn handle(
     let answer = caller.call_within(consumer, CONSUMER, "handle", params, deadline, ANSWER_BYTES_MAX).await?;
     let mut answer = Decoder::new(&answer);
     if !answer.is_ok()? {
-        return Err(ComponentError::Refused {
-            reason: brief(answer.string()?),
-            retry_after_ms: None,
-            transient: false,
-        });
+        return Err(ComponentError::Refused { reason: brief(answer.string()?), transient: false });
     }
     let count = answer.unsigned()?;
     let mut failures = Vec::new();

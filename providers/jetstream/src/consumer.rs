@@ -1,22 +1,25 @@
 //! Delivery of a tenant's stream to one of its consumers: batches in order, retries beside them, nothing while it is held.
 
-use std::sync::atomic::AtomicU32;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream::consumer::pull;
 use async_nats::jetstream::Context;
 use er_provider_kit::call::Caller;
 use er_tenant::consumers::durable;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::ack::Delivery;
-use crate::delivery::{Away, Kind};
+use crate::delivery::Away;
 use crate::gate::Gate;
+use crate::lane::{Hops, Lane, Memory};
 use crate::provider::Jetstream;
 use crate::publish::now_us;
 use crate::pull::{Prefetch, Puller};
-use crate::retry::NOT_BEFORE_US;
+use crate::retry::{self, NOT_BEFORE_US};
 use crate::settings::ConsumerSettings;
 use crate::streams;
 use crate::strikes::Strikes;
@@ -27,6 +30,10 @@ const PREFETCH: Prefetch = Prefetch { messages: 32, bytes: 2 << 20 };
 const AWAY_WAIT: Duration = Duration::from_millis(500);
 /// What the acknowledgement deadline adds to the call's.
 const ACK_MARGIN: Duration = Duration::from_secs(30);
+/// Messages of a consumer that may wait to be tried again, before fresh ones wait, too: what fails of them would go there.
+const RETRIES_WAITING_MAX: u64 = 2_000;
+/// Messages that are written to be tried again between two looks at how many wait.
+pub const LOOK_AFTER: usize = 1_000;
 /// Until it is tried again to tell that a state is acted upon.
 const TELL_WAIT: Duration = Duration::from_secs(1);
 
@@ -43,8 +50,9 @@ pub struct Consumer {
     /// As JetStream calls its place.
     pub durable: Arc<str>,
     pub settings: Arc<ConsumerSettings>,
-    /// Hops of the events that the consumer is working on, for what it emits meanwhile.
-    pub hop: Arc<AtomicU32>,
+    pub hops: Arc<Hops>,
+    /// Messages that were written to be tried again since it was looked at how many wait; as many as it takes to look, at first.
+    pub retried: Arc<AtomicUsize>,
     pub usage: UsageLog,
     pub gate: Gate,
     pub strikes: Arc<Strikes>,
@@ -121,51 +129,69 @@ impl Consumer {
             self.settings.from_start,
         );
         let mut puller = Puller::new(self.js.clone(), streams::EVENTS, config, PREFETCH);
+        let mut memory = Memory::default();
+        let mut waits = false;
         loop {
+            if let Err(away) = self.room().await {
+                if !std::mem::replace(&mut waits, true) {
+                    warn!(consumer = &*self.id, reason = away.0, "fresh events wait");
+                }
+                puller.give_back(Vec::new()).await;
+                pause(&stop).await;
+                if !stop.is_cancelled() {
+                    continue;
+                }
+            }
+            waits = false;
             let deliveries = tokio::select! {
                 biased;
-                () = stop.cancelled() => return puller.close(Vec::new()).await,
-                deliveries = puller.next(PREFETCH.messages) => deliveries,
+                () = stop.cancelled() => return puller.give_back(Vec::new()).await,
+                deliveries = puller.next(PREFETCH.messages) => unsettled(&memory, deliveries).await,
             };
-            let mut away = None;
-            let mut groups = self.groups(deliveries).into_iter();
-            while let Some(group) = groups.next() {
-                if stop.is_cancelled() {
-                    let left = group.into_iter().chain(groups.flatten()).collect();
-                    return puller.close(left).await;
-                }
-                let result = match &away {
-                    None => self.deliver(Kind::First, &group).await,
-                    Some(_) => Err(Away("behind a batch that waits".into())),
+            let mut groups: VecDeque<_> = groups(deliveries, self.settings.batch_events_max).into();
+            while let Some(group) = groups.pop_front() {
+                let left: Vec<&Delivery> = group.iter().chain(groups.iter().flatten()).collect();
+                let work = async {
+                    if stop.is_cancelled() {
+                        return Err(Away("delivery is stopped".into()));
+                    }
+                    self.room().await?;
+                    self.deliver(Lane::Fresh, &group, &mut memory, &stop).await
                 };
-                away = self.settle(group, result).await.or(away);
-            }
-            if away.is_some() {
-                pause(&stop).await;
+                match puller.meanwhile(&left, work).await {
+                    Ok(()) => done(group, &mut memory).await,
+                    Err(away) => {
+                        // Order: whatever is behind it waits with it.
+                        debug!(consumer = &*self.id, reason = away.0, "batch waits");
+                        puller.give_back(group.into_iter().chain(groups.drain(..).flatten()).collect()).await;
+                        pause(&stop).await;
+                    }
+                }
             }
         }
     }
 
     async fn again(&self, stop: CancellationToken) {
         let [_, name] = streams::delivery_names(&self.durable);
-        let config = streams::durable(
-            name,
-            streams::retry_subject(&self.settings.tenant, &self.name),
-            self.settings.timeout + ACK_MARGIN,
-            true,
-        );
+        let subject = streams::retry_subject(&self.settings.tenant, &self.name);
+        let config = pull::Config {
+            // What waits for its time counts as unacknowledged: with a limit, enough of it would keep the rest away.
+            max_ack_pending: -1,
+            ..streams::durable(name, subject, self.settings.timeout + ACK_MARGIN, true)
+        };
         let mut puller = Puller::new(self.js.clone(), streams::RETRY, config, PREFETCH);
+        let mut memory = Memory::default();
         loop {
             let deliveries = tokio::select! {
                 biased;
-                () = stop.cancelled() => return puller.close(Vec::new()).await,
-                deliveries = puller.next(PREFETCH.messages) => deliveries,
+                () = stop.cancelled() => return puller.give_back(Vec::new()).await,
+                deliveries = puller.next(PREFETCH.messages) => unsettled(&memory, deliveries).await,
             };
-            let mut deliveries = deliveries.into_iter();
-            while let Some(delivery) = deliveries.next() {
+            let mut deliveries: VecDeque<_> = deliveries.into();
+            while let Some(delivery) = deliveries.pop_front() {
                 if stop.is_cancelled() {
                     let left = std::iter::once(delivery).chain(deliveries).collect();
-                    return puller.close(left).await;
+                    return puller.give_back(left).await;
                 }
                 let not_before: u64 = header(&delivery, NOT_BEFORE_US).unwrap_or_default();
                 let early_us = not_before.saturating_sub(now_us());
@@ -174,55 +200,81 @@ impl Consumer {
                     continue;
                 }
                 let group = vec![delivery];
-                let result = self.deliver(Kind::Retry, &group).await;
-                if self.settle(group, result).await.is_some() {
-                    pause(&stop).await;
+                let left: Vec<&Delivery> = group.iter().chain(&deliveries).collect();
+                let work = self.deliver(Lane::Again, &group, &mut memory, &stop);
+                match puller.meanwhile(&left, work).await {
+                    Ok(()) => done(group, &mut memory).await,
+                    Err(away) => {
+                        debug!(consumer = &*self.id, reason = away.0, "batch waits");
+                        for delivery in group {
+                            delivery.retry(AWAY_WAIT).await;
+                        }
+                        pause(&stop).await;
+                    }
                 }
             }
         }
     }
 
-    /// Messages that go into one call: as many as the consumer's batch size allows.
-    fn groups(&self, deliveries: Vec<Delivery>) -> Vec<Vec<Delivery>> {
-        let mut groups: Vec<Vec<Delivery>> = Vec::new();
-        let (mut events, mut bytes) = (0, 0);
-        for delivery in deliveries {
-            let count = delivery.events();
-            let size = delivery.payload().len();
-            let fits =
-                events + count <= self.settings.batch_events_max && bytes + size <= er_event::limits::BATCH_BYTES_MAX;
-            match groups.last_mut() {
-                Some(last) if fits => {
-                    last.push(delivery);
-                    events += count;
-                    bytes += size;
-                }
-                _ => {
-                    groups.push(vec![delivery]);
-                    (events, bytes) = (count, size);
-                }
-            }
+    /// Whether what fails of a call can be written down to be tried again. JetStream is asked only when enough was
+    /// written since it was.
+    async fn room(&self) -> Result<(), Away> {
+        if self.retried.load(Ordering::Relaxed) < LOOK_AFTER {
+            return Ok(());
         }
-        groups
+        match retry::has_room(&self.js, &self.settings.tenant, &self.name, RETRIES_WAITING_MAX).await {
+            Ok(true) => {
+                self.retried.store(0, Ordering::Relaxed);
+                Ok(())
+            }
+            Ok(false) => Err(Away("there is no more room for what is to be tried again".into())),
+            Err(error) => Err(Away(format!("it is not known what waits to be tried again: {error:#}"))),
+        }
     }
+}
 
-    async fn settle(&self, group: Vec<Delivery>, result: Result<(), Away>) -> Option<Away> {
-        match result {
-            Ok(()) => {
-                for delivery in group {
-                    delivery.done().await;
-                }
-                None
+/// Messages that go into one call: as many as the consumer's batch size allows.
+fn groups(deliveries: Vec<Delivery>, events_max: usize) -> Vec<Vec<Delivery>> {
+    let mut groups: Vec<Vec<Delivery>> = Vec::new();
+    let (mut events, mut bytes) = (0, 0);
+    for delivery in deliveries {
+        let count = delivery.events();
+        let size = delivery.payload().len();
+        let fits = events + count <= events_max && bytes + size <= er_event::limits::BATCH_BYTES_MAX;
+        match groups.last_mut() {
+            Some(last) if fits => {
+                last.push(delivery);
+                events += count;
+                bytes += size;
             }
-            Err(away) => {
-                debug!(consumer = &*self.id, reason = away.0, "batch waits");
-                for delivery in group {
-                    delivery.retry(AWAY_WAIT).await;
-                }
-                Some(away)
+            _ => {
+                groups.push(vec![delivery]);
+                (events, bytes) = (count, size);
             }
         }
     }
+    groups
+}
+
+async fn done(group: Vec<Delivery>, memory: &mut Memory) {
+    for delivery in group {
+        memory.note_settled(delivery.place());
+        delivery.done().await;
+    }
+}
+
+/// Those that were not brought to their end already. What was asked for ahead can wait past its deadline here, and is sent
+/// again then.
+async fn unsettled(memory: &Memory, deliveries: Vec<Delivery>) -> Vec<Delivery> {
+    let mut unsettled = Vec::with_capacity(deliveries.len());
+    for delivery in deliveries {
+        if delivery.position().1 > 1 && memory.is_settled(delivery.place()) {
+            delivery.done().await;
+        } else {
+            unsettled.push(delivery);
+        }
+    }
+    unsettled
 }
 
 pub fn header<T: std::str::FromStr>(delivery: &Delivery, name: &str) -> Option<T> {

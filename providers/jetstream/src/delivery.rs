@@ -12,24 +12,23 @@ use er_provider_kit::call::CallError;
 use er_provider_kit::metrics::{failed, Stage};
 use er_provider_kit::trace;
 use metrics::{counter, histogram};
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn, Instrument as _};
 
 use crate::ack::Delivery;
 use crate::components::{handle, ComponentError};
 use crate::consumer::{header, Consumer};
 use crate::gate::Denied;
+use crate::lane::{Lane, Memory, Partial};
 use crate::meter::{self, Called, Deliveries};
 use crate::publish::{now_us, publish_all, Outgoing};
 use crate::pull;
-use crate::retry::{dead_letter, Policy, Unhandled, ATTEMPT};
-use crate::streams;
-
-/// The stage of dead letters that a policy made.
-const POLICY_STAGE: &str = "policy";
+use crate::retry::{dead_letter, Policy, Unhandled, ATTEMPT, POLICY_STAGE};
 
 /// What tells one call's events from another's.
 #[derive(Debug, Clone, Copy)]
 struct Call<'a> {
+    lane: Lane,
     /// Which attempt, from 1.
     attempt: u32,
     received_us: u64,
@@ -39,58 +38,46 @@ struct Call<'a> {
     round: &'a str,
 }
 
-/// The kinds of delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    First,
-    Retry,
-}
-
 /// The batch could not be brought to an end now, through no fault of its own.
 #[derive(Debug)]
 pub struct Away(pub String);
 
-// === impl Kind ===
-
-impl Kind {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::First => "deliver",
-            Self::Retry => "retry",
-        }
-    }
-
-    /// Where its messages come from.
-    fn stream(self) -> &'static str {
-        match self {
-            Self::First => streams::EVENTS,
-            Self::Retry => streams::RETRY,
-        }
-    }
-}
-
 // === impl Consumer ===
 
 impl Consumer {
-    /// Brings messages to their end. `what`: the kind of delivery, which with the message's place names what is metered.
-    pub async fn deliver(&self, what: Kind, group: &[Delivery]) -> Result<(), Away> {
+    /// Brings messages to their end, unless it is stopped between two calls: they wait then, and what `memory` knows by then
+    /// is not done again.
+    pub async fn deliver(
+        &self,
+        lane: Lane,
+        group: &[Delivery],
+        memory: &mut Memory,
+        stop: &CancellationToken,
+    ) -> Result<(), Away> {
         let Some(first) = group.first() else {
             return Ok(());
         };
-        let span = pull::span("deliver", what.stream(), &self.settings.tenant, group);
+        let span = pull::span("deliver", lane.stream(), &self.settings.tenant, group);
         trace::note(&span, "eventrunner.consumer", self.name.to_string());
         trace::note(&span, "eventrunner.attempt", i64::from(header(first, ATTEMPT).unwrap_or(1u32)));
-        let result = self.bring(what, group, first).instrument(span.clone()).await;
+        let result = self.bring(lane, group, first, memory, stop).instrument(span.clone()).await;
         if result.is_err() {
             trace::failed(&span, "waits");
         }
         result
     }
 
-    async fn bring(&self, what: Kind, group: &[Delivery], first: &Delivery) -> Result<(), Away> {
-        let id = format!("{}-{}", first.position().0, group.len());
+    async fn bring(
+        &self,
+        lane: Lane,
+        group: &[Delivery],
+        first: &Delivery,
+        memory: &mut Memory,
+        stop: &CancellationToken,
+    ) -> Result<(), Away> {
+        let id = format!("{}.{}.{}", lane.word(), first.position().0, group.len());
         let attempt = header(first, ATTEMPT).unwrap_or(1);
-        let call = Call { attempt, received_us: first.received_us(), id: &id, round: first.round() };
+        let call = Call { lane, attempt, received_us: first.received_us(), id: &id, round: first.round() };
         let batch = crate::batch::joined(group).map_err(|e| Away(e.to_string()))?;
         let text = std::str::from_utf8(&batch).map_err(|e| Away(e.to_string()))?;
         let mut metered = Deliveries::of(group.len());
@@ -105,42 +92,73 @@ impl Consumer {
                 metered.note(&meter::owners(group), |place| bytes(&events, place), &called);
             }
         } else {
-            self.deliver_wanted(text, group, call, &mut metered).await?;
+            metered = self.deliver_wanted(text, group, call, memory, stop).await?;
         }
-        let name = format!("{}.{}", what.as_str(), self.name);
+        let name = format!("{}.{}", lane.word(), self.name);
         let used = metered.records(&self.settings.tenant, &name, self.settings.memory_mib, group).map_err(Away)?;
         self.usage.record(used).await.map_err(Away)
     }
 
-    /// Only the events that the consumer wants, in as many calls as its batch size asks for.
+    /// Only the events that the consumer wants, in as many calls as its batch size asks for: of more than one are only those
+    /// of a single message. Where it ends early, `memory` has the calls that were made. Gives what is metered.
     async fn deliver_wanted(
         &self,
         text: &str,
         group: &[Delivery],
         call: Call<'_>,
-        metered: &mut Deliveries,
-    ) -> Result<(), Away> {
+        memory: &mut Memory,
+        stop: &CancellationToken,
+    ) -> Result<Deliveries, Away> {
         let events = parse_batch(text).map_err(|e| Away(e.to_string()))?;
         let owners = meter::owners(group);
-        let mut wanted: Vec<_> = events.iter().zip(owners.iter()).filter(|(event, _)| self.wants(event)).collect();
-        let types: BTreeSet<&Cow<'_, str>> = wanted.iter().map(|(event, _)| &event.event_type).collect();
+        let wanted: Vec<_> = events.iter().zip(owners.iter()).filter(|(event, _)| self.wants(event)).collect();
+        let of = group.first().map(Delivery::place).unwrap_or_default();
+        let mut made = (group.len() == 1).then(|| memory.take_partial(of)).flatten().unwrap_or_else(|| Partial {
+            of,
+            calls: 0,
+            metered: Deliveries::of(group.len()),
+        });
+        for part in wanted.chunks(self.settings.batch_events_max).skip(made.calls) {
+            let called = if stop.is_cancelled() {
+                Err(Away("delivery is stopped".into()))
+            } else {
+                self.deliver_part(part, Call { id: &format!("{}.{}", call.id, made.calls), ..call }, &mut made.metered)
+                    .await
+            };
+            if let Err(away) = called {
+                if made.calls > 0 {
+                    memory.note_partial(made);
+                }
+                return Err(away);
+            }
+            made.calls += 1;
+        }
+        Ok(made.metered)
+    }
+
+    /// What may go of one call's events. The policy is asked for each call: a decision does not outlive many of them.
+    async fn deliver_part(
+        &self,
+        part: &[(&EventRef<'_>, u64)],
+        call: Call<'_>,
+        metered: &mut Deliveries,
+    ) -> Result<(), Away> {
+        let types: BTreeSet<&Cow<'_, str>> = part.iter().map(|(event, _)| &event.event_type).collect();
         let denied = self.denied(types.into_iter()).await?;
-        if !denied.is_empty() {
-            let kept = |event: &EventRef<'_>| !denied.contains_key(&*event.event_type);
-            let (may, may_not) = wanted.into_iter().partition(|(event, _)| kept(event));
-            wanted = may;
+        let (may, may_not): (Vec<_>, Vec<_>) =
+            part.iter().copied().partition(|(event, _)| !denied.contains_key(&*event.event_type));
+        if !may_not.is_empty() {
             self.drop_denied(may_not, &denied, call).await?;
         }
-        let wanted: Vec<(&str, u64)> = wanted.into_iter().map(|(event, owner)| (event.raw, owner)).collect();
-        for (index, part) in wanted.chunks(self.settings.batch_events_max).enumerate() {
-            let mut batch = BatchWriter::new();
-            part.iter().for_each(|(event, _)| batch.push(event));
-            let id = format!("{}-{index}", call.id);
-            let called = self.attempt(&batch.finish(), part.len(), Call { id: &id, ..call }).await?;
-            let owners: Runs = part.iter().map(|(_, owner)| *owner).collect();
-            let (part, _): (Vec<&str>, Vec<u64>) = part.iter().copied().unzip();
-            metered.note(&owners, |place| bytes(&part, place), &called);
+        if may.is_empty() {
+            return Ok(());
         }
+        let mut batch = BatchWriter::new();
+        may.iter().for_each(|(event, _)| batch.push(event.raw));
+        let called = self.attempt(&batch.finish(), may.len(), call).await?;
+        let owners: Runs = may.iter().map(|(_, owner)| *owner).collect();
+        let may: Vec<&str> = may.into_iter().map(|(event, _)| event.raw).collect();
+        metered.note(&owners, |place| bytes(&may, place), &called);
         Ok(())
     }
 
@@ -199,9 +217,10 @@ impl Consumer {
 
     /// `events`: a batch of `count` events.
     async fn attempt(&self, events: &str, count: usize, call: Call<'_>) -> Result<Called, Away> {
-        self.note_hop(events);
+        self.hops.note(call.lane, furthest(events));
         let started = Instant::now();
         let answer = handle(&self.caller, &self.id, events, self.settings.timeout).await;
+        self.hops.note(call.lane, 0);
         histogram!("eventrunner_delivery_batch_events").record(count as f64);
         let (wall, handled_us) = (started.elapsed(), now_us());
         histogram!("eventrunner_delivery_call_seconds").record(wall.as_secs_f64());
@@ -261,6 +280,7 @@ impl Consumer {
         };
         let (failed, unhandled): (Vec<usize>, Vec<Unhandled>) = unhandled.into_iter().unzip();
         let out = policy.after(call.attempt, &unhandled, whole, call.received_us, call.id);
+        self.retried.fetch_add(out.len(), Ordering::Relaxed);
         publish_all(&self.js, out).await.map_err(|e| Away(e.to_string()))?;
         self.report(events.len(), count, unhandled.len(), call, wall, handled_us).await;
         Ok(Called { wall, failed })
@@ -268,21 +288,6 @@ impl Consumer {
 
     async fn settling(&self) -> bool {
         self.strikes.settling(&self.id, self.provider.emitter(&self.id).is_some()).await
-    }
-
-    /// What the consumer emits while it works on these events is one hop further than the furthest of them.
-    fn note_hop(&self, events: &str) {
-        let hop = if events.contains("\"erhop\"") {
-            parse_batch(events)
-                .unwrap_or_default()
-                .iter()
-                .filter_map(|event| event.extension("erhop")?.parse::<u32>().ok())
-                .max()
-                .unwrap_or_default()
-        } else {
-            0
-        };
-        self.hop.store(hop, Ordering::Relaxed);
     }
 
     /// A delivery report on `er.report.delivery.<tenant>` for whoever listens: bench, demo, tests. Not durable.
@@ -313,4 +318,13 @@ impl Consumer {
 /// Of one event of a batch.
 fn bytes(events: &[&str], place: usize) -> u64 {
     events.get(place).map_or(0, |event| event.len() as u64)
+}
+
+/// Hops of the furthest of these events: what is emitted while they are worked on is one further.
+fn furthest(events: &str) -> u32 {
+    if !events.contains("\"erhop\"") {
+        return 0;
+    }
+    let events = parse_batch(events).unwrap_or_default();
+    events.iter().filter_map(|event| event.extension("erhop")?.parse().ok()).max().unwrap_or_default()
 }

@@ -1,13 +1,13 @@
 //! A bucket's records in memory, followed as they change: what is looked up for every batch.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_nats::jetstream::kv::{Entry, Operation, Store};
 use futures::StreamExt as _;
 use tokio::sync::{oneshot, watch};
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::kv::entries;
 
@@ -28,8 +28,8 @@ pub struct Followed<R>(Arc<Inner<R>>);
 
 #[derive(Debug)]
 struct Inner<R> {
-    /// With the revision of their keys.
-    records: RwLock<HashMap<String, (u64, R)>>,
+    /// With the revision of their keys; none is there, and can't be read.
+    records: RwLock<HashMap<String, (u64, Option<R>)>>,
     changed: watch::Sender<()>,
 }
 
@@ -48,13 +48,20 @@ impl<R: Record> Followed<R> {
 
     /// The record with the revision of its key.
     pub fn at(&self, owner: &str) -> Option<(u64, R)> {
-        self.0.records.read().unwrap_or_else(PoisonError::into_inner).get(owner).cloned()
+        let records = self.0.records.read().unwrap_or_else(PoisonError::into_inner);
+        records.get(owner).and_then(|(revision, record)| Some((*revision, record.clone()?)))
+    }
+
+    /// Whether there is a record, and nobody can say what it says.
+    pub fn unreadable(&self, owner: &str) -> bool {
+        let records = self.0.records.read().unwrap_or_else(PoisonError::into_inner);
+        records.get(owner).is_some_and(|(_, record)| record.is_none())
     }
 
     /// Every record with whom it is of.
     pub fn all(&self) -> Vec<(String, R)> {
         let records = self.0.records.read().unwrap_or_else(PoisonError::into_inner);
-        records.iter().map(|(owner, (_, record))| (owner.clone(), record.clone())).collect()
+        records.iter().filter_map(|(owner, (_, record))| Some((owner.clone(), record.clone()?))).collect()
     }
 
     /// Told whenever any of the records changed.
@@ -66,7 +73,7 @@ impl<R: Record> Followed<R> {
     /// Goes on following in a task of its own, for as long as the process runs.
     pub async fn follow(bucket: Store) -> Self {
         let (ready, read) = oneshot::channel();
-        let all = Self(Arc::new(Inner { records: RwLock::default(), changed: watch::Sender::new(()) }));
+        let all = Self::empty();
         let followed = all.clone();
         tokio::spawn(async move {
             let mut ready = Some(ready);
@@ -85,40 +92,122 @@ impl<R: Record> Followed<R> {
     async fn watch(&self, bucket: &Store, ready: &mut Option<oneshot::Sender<()>>) -> anyhow::Result<()> {
         // Before the bucket is read: what changes meanwhile is in the watch.
         let mut changes = bucket.watch(R::FILTER).await?;
-        for entry in entries(bucket, R::FILTER, None, usize::MAX).await? {
-            self.note(&entry)?;
-        }
+        self.note_all(&entries(bucket, R::FILTER, None, usize::MAX).await?);
         if let Some(ready) = ready.take() {
             let _ = ready.send(());
         }
         while let Some(entry) = changes.next().await {
-            self.note(&entry?)?;
+            self.note(&entry?);
         }
         anyhow::bail!("the watch ended")
     }
 
-    fn note(&self, entry: &Entry) -> anyhow::Result<()> {
+    /// All that is there. What is not was deleted while nobody watched.
+    fn note_all(&self, entries: &[Entry]) {
+        for entry in entries {
+            self.note(entry);
+        }
+        let there: HashSet<&str> = entries.iter().filter_map(|entry| R::owner(&entry.key)).collect();
+        let mut records = self.0.records.write().unwrap_or_else(PoisonError::into_inner);
+        records.retain(|owner, _| there.contains(owner.as_str()));
+        drop(records);
+        self.0.changed.send_replace(());
+    }
+
+    fn note(&self, entry: &Entry) {
         let Some(owner) = R::owner(&entry.key) else {
-            return Ok(());
+            return;
         };
         let record = match entry.operation {
-            Operation::Put => Some(R::parse(owner, &entry.value)?),
+            Operation::Put => Some(R::parse(owner, &entry.value).map_err(|cause| {
+                let Entry { bucket, key, revision, .. } = entry;
+                error!(
+                    bucket,
+                    key,
+                    revision,
+                    error = format!("{cause:#}"),
+                    "a record can't be read, and whose it is waits"
+                );
+            })),
             Operation::Delete | Operation::Purge => None,
         };
         let mut records = self.0.records.write().unwrap_or_else(PoisonError::into_inner);
-        match record {
-            None => {
-                records.remove(owner);
-            }
-            Some(record) => {
-                // What was read may be newer than what the watch still has to tell.
-                if records.get(owner).is_none_or(|(revision, _)| *revision < entry.revision) {
-                    records.insert(owner.to_owned(), (entry.revision, record));
-                }
+        // What was read may be newer than what the watch still has to tell.
+        if records.get(owner).is_none_or(|(revision, _)| *revision < entry.revision) {
+            match record {
+                None => drop(records.remove(owner)),
+                Some(record) => drop(records.insert(owner.to_owned(), (entry.revision, record.ok()))),
             }
         }
         drop(records);
         self.0.changed.send_replace(());
-        Ok(())
+    }
+
+    fn empty() -> Self {
+        Self(Arc::new(Inner { records: RwLock::default(), changed: watch::Sender::new(()) }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Clone, PartialEq)]
+    struct Text(String);
+
+    impl Record for Text {
+        const FILTER: &'static str = "*";
+
+        fn owner(key: &str) -> Option<&str> {
+            Some(key)
+        }
+
+        fn parse(_: &str, value: &[u8]) -> anyhow::Result<Self> {
+            Ok(Self(std::str::from_utf8(value)?.to_owned()))
+        }
+    }
+
+    fn entry(key: &str, revision: u64, operation: Operation, value: &'static [u8]) -> Entry {
+        Entry {
+            bucket: "b".into(),
+            key: key.into(),
+            value: bytes::Bytes::from_static(value),
+            revision,
+            delta: 0,
+            created: time::OffsetDateTime::UNIX_EPOCH,
+            operation,
+            seen_current: false,
+        }
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_is_nobody_elses_trouble() {
+        let followed = Followed::<Text>::empty();
+        followed.note_all(&[entry("a", 1, Operation::Put, b"\xff"), entry("b", 2, Operation::Put, b"x")]);
+        assert!(followed.unreadable("a") && !followed.unreadable("b") && !followed.unreadable("c"));
+        assert_eq!((followed.of("a"), followed.of("b")), (None, Some(Text("x".into()))));
+        followed.note(&entry("b", 3, Operation::Put, b"\xff"));
+        assert!(followed.unreadable("b"), "what it said before does not count any more");
+        followed.note(&entry("a", 4, Operation::Put, b"y"));
+        assert_eq!(followed.at("a"), Some((4, Text("y".into()))));
+    }
+
+    #[test]
+    fn what_was_deleted_while_nobody_watched_is_gone_when_it_is_read_again() {
+        let followed = Followed::<Text>::empty();
+        let there = [entry("a", 1, Operation::Put, b"x"), entry("b", 2, Operation::Put, b"y")];
+        followed.note_all(&there);
+        followed.note_all(&there[1..]);
+        assert_eq!(followed.all(), [("b".to_owned(), Text("y".into()))]);
+    }
+
+    #[test]
+    fn a_deletion_that_is_older_than_what_was_read_deletes_nothing() {
+        let followed = Followed::<Text>::empty();
+        followed.note(&entry("a", 6, Operation::Put, b"x"));
+        followed.note(&entry("a", 5, Operation::Purge, b""));
+        assert_eq!(followed.of("a"), Some(Text("x".into())));
+        followed.note(&entry("a", 7, Operation::Purge, b""));
+        assert_eq!(followed.of("a"), None);
     }
 }

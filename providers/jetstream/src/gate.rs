@@ -129,6 +129,9 @@ impl Decider {
 impl Gate {
     /// Which of these types may not go to the consumer. An error says that it is not known of all of them, and why.
     pub async fn denied<'t>(&self, types: impl Iterator<Item = &'t str>) -> Result<Denied, String> {
+        if let Some(record) = self.tenants.unreadable(&self.tenant) {
+            return Err(format!("{record} of {} can't be read", self.tenant));
+        }
         let now = Instant::now();
         let mut denied = Denied::new();
         let mut unknown = Vec::new();

@@ -131,7 +131,7 @@ impl Jetstream {
             return Err(fault(FaultCode::Denied, format!("bucket `{bucket}` is not open to components")));
         }
         let parts = self.parts().await.map_err(|e| unavailable("JetStream can't be reached", &e))?;
-        parts.bucket(bucket).await.map_err(|e| unavailable("key-value", &e))
+        parts.bucket(bucket).map_err(|e| unavailable("key-value", &e))
     }
 }
 

@@ -16,6 +16,7 @@ mod follow;
 mod gate;
 mod hosts;
 mod kv;
+mod lane;
 mod meter;
 mod payload;
 mod provider;

@@ -1,7 +1,7 @@
 //! The provider as the lattice sees it: configuration, links, health, shutdown.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ use crate::consumer::{self, Consumer};
 use crate::fault::fault;
 use crate::follow::Followed;
 use crate::gate::{Decider, Gate};
+use crate::lane::Hops;
 use crate::replay;
 use crate::settings::{CollectorSettings, ConsumerSettings, EmitterSettings, EngineSettings, ProviderSettings};
 use crate::shard::Shard;
@@ -55,7 +56,7 @@ struct Inner {
     workers: Mutex<HashMap<String, CancellationToken>>,
     emitters: Mutex<HashMap<String, EmitterSettings>>,
     /// Hops of what each consumer is working on.
-    hops: Mutex<HashMap<String, Arc<AtomicU32>>>,
+    hops: Mutex<HashMap<String, Arc<Hops>>>,
     decider: Decider,
     /// Set once what waits is looked at.
     backlog: OnceLock<()>,
@@ -105,13 +106,13 @@ impl Parts {
         let usage = UsageLog::start(js.clone());
         let parts =
             Self { settings, nats, js, caller, buckets, usage, tenants: OnceCell::new(), consumers: OnceCell::new() };
-        replay::resume(parts.js.clone(), parts.bucket(REPLAYS_BUCKET).await?);
+        replay::resume(parts.js.clone(), parts.bucket(REPLAYS_BUCKET)?);
         Ok(parts)
     }
 
     /// What the pipeline needs of each tenant's records; read, when this returns.
     pub async fn tenants(&self) -> anyhow::Result<&Tenants> {
-        let (rules, tenants) = (self.bucket(RULES_BUCKET).await?, self.bucket(TENANTS_BUCKET).await?);
+        let (rules, tenants) = (self.bucket(RULES_BUCKET)?, self.bucket(TENANTS_BUCKET)?);
         let follow = || async {
             let (rules, terms) = tokio::join!(Followed::follow(rules), Followed::follow(tenants));
             Tenants { rules, terms }
@@ -121,12 +122,12 @@ impl Parts {
 
     /// Which consumers are held; read, when this returns.
     async fn consumers(&self) -> anyhow::Result<Followed<State>> {
-        let bucket = self.bucket(CONSUMERS_BUCKET).await?;
+        let bucket = self.bucket(CONSUMERS_BUCKET)?;
         Ok(self.consumers.get_or_init(|| Followed::follow(bucket)).await.clone())
     }
 
     /// One of [`streams::BUCKETS`].
-    pub async fn bucket(&self, name: &str) -> anyhow::Result<Store> {
+    pub fn bucket(&self, name: &str) -> anyhow::Result<Store> {
         self.buckets.get(name).cloned().with_context(|| format!("no bucket {name}"))
     }
 }
@@ -154,7 +155,7 @@ impl Jetstream {
     /// The tenant of an emitting component, and the hop of what it works on.
     pub fn emitter(&self, source: &str) -> Option<(String, u32)> {
         let tenant = lock(&self.inner.emitters).get(source)?.tenant.clone();
-        let hop = lock(&self.inner.hops).get(source).map_or(0, |hop| hop.load(Ordering::Relaxed));
+        let hop = lock(&self.inner.hops).get(source).map_or(0, |hops| hops.furthest());
         Some((tenant, hop))
     }
 
@@ -223,7 +224,7 @@ impl Jetstream {
 
     fn feed_consumer(&self, target: &str, settings: ConsumerSettings) {
         let id: Arc<str> = target.into();
-        let hop = Arc::clone(lock(&self.inner.hops).entry(target.to_string()).or_default());
+        let hops = Arc::clone(lock(&self.inner.hops).entry(target.to_string()).or_default());
         self.worker(target, move |provider, stop| async move {
             let parts = provider.parts().await?;
             let (name, durable) = consumer::names(&id, &settings);
@@ -235,7 +236,7 @@ impl Jetstream {
                 consumer: name.clone(),
                 kept: Arc::default(),
             };
-            let bucket = parts.bucket(CONSUMERS_BUCKET).await?;
+            let bucket = parts.bucket(CONSUMERS_BUCKET)?;
             let states = parts.consumers().await?;
             let strikes = Strikes::new(bucket, states, &settings.tenant, &name, parts.settings.strikes_max);
             Consumer {
@@ -246,7 +247,9 @@ impl Jetstream {
                 name: name.into(),
                 durable: durable.into(),
                 settings: Arc::new(settings),
-                hop,
+                hops,
+                // It is not known yet what waits from before.
+                retried: Arc::new(AtomicUsize::new(consumer::LOOK_AFTER)),
                 usage: parts.usage.clone(),
                 gate,
                 strikes: Arc::new(strikes),
@@ -318,6 +321,7 @@ impl Provider for Jetstream {
         if let Some(stop) = lock(&self.inner.workers).remove(link.get_target_id()) {
             stop.cancel();
         }
+        lock(&self.inner.hops).remove(link.get_target_id());
         self.inner.decider.unlink(link.get_target_id());
         Ok(())
     }

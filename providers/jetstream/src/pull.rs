@@ -1,13 +1,16 @@
 //! A durable pull consumer that is there whenever its stream is: made if missing, made again if deleted, and
 //! patient while NATS is away.
 
+use std::future::Future;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::pull::{self, Stream};
+use async_nats::jetstream::consumer::FromConsumer as _;
 use async_nats::jetstream::Context;
 use er_provider_kit::trace;
 use futures::{FutureExt as _, StreamExt as _};
-use tracing::{warn, Span};
+use tokio::time::{interval_at, Instant, Interval, MissedTickBehavior};
+use tracing::{info, warn, Span};
 
 use crate::ack::Delivery;
 use crate::publish::now_us;
@@ -32,13 +35,19 @@ pub struct Puller {
     config: pull::Config,
     prefetch: Prefetch,
     open: Option<Stream>,
+    /// When to say again that what is held is worked on.
+    pulse: Interval,
 }
 
 // === impl Puller ===
 
 impl Puller {
     pub fn new(js: Context, stream: &'static str, config: pull::Config, prefetch: Prefetch) -> Self {
-        Self { js, stream, config, prefetch, open: None }
+        // Two may get lost before a deadline passes.
+        let every = config.ack_wait / 3;
+        let mut pulse = interval_at(Instant::now() + every, every);
+        pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { js, stream, config, prefetch, open: None, pulse }
     }
 
     /// Waits for a message, then takes along what is there already, in order, at most `max`. Cancel safe: a
@@ -76,9 +85,25 @@ impl Puller {
         }
     }
 
-    /// Ends pulling, and gives back in order what was taken and what was asked for ahead. What is still on its way comes
-    /// back by itself, when nobody acknowledged it.
-    pub async fn close(mut self, mut taken: Vec<Delivery>) {
+    /// Does `work`. However long that takes, nothing of what is held is delivered again meanwhile.
+    pub async fn meanwhile<T>(&mut self, held: &[&Delivery], work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                _ = self.pulse.tick() => {
+                    for delivery in held {
+                        delivery.working().await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends pulling until the next message is asked for, and gives back in order what was taken and what was asked for
+    /// ahead. What is still on its way comes back by itself, when nobody acknowledged it.
+    pub async fn give_back(&mut self, mut taken: Vec<Delivery>) {
         if let Some(mut open) = self.open.take() {
             let all = self.prefetch.messages * 2;
             while taken.len() < all {
@@ -98,9 +123,17 @@ impl Puller {
     async fn reopen(&self) -> anyhow::Result<Stream> {
         let name = self.config.durable_name.clone().unwrap_or_default();
         let stream = self.js.get_stream(self.stream).await?;
-        // An existing consumer keeps its position; its deliver policy can't be changed and need not be.
         let consumer = match stream.get_consumer::<pull::Config>(&name).await {
-            Ok(consumer) => consumer,
+            Ok(consumer) => {
+                let there = pull::Config::try_from_consumer_config(consumer.cached_info().config.clone());
+                match brought_up(there.map_err(|e| anyhow::anyhow!(e))?, &self.config) {
+                    Some(config) => {
+                        info!(stream = self.stream, name, ack_wait = ?config.ack_wait, "its limits changed");
+                        stream.update_consumer(config).await?
+                    }
+                    None => consumer,
+                }
+            }
             Err(_) => stream.create_consumer(self.config.clone()).await?,
         };
         Ok(consumer
@@ -137,4 +170,35 @@ pub fn span(what: &'static str, stream: &'static str, tenant: &str, deliveries: 
             eventrunner.stream.waited_us = waited_us as i64
         )
     })
+}
+
+/// What is there with the limits that are wanted; none where it has them. It keeps its position: the deliver policy can't
+/// be changed and need not be.
+fn brought_up(there: pull::Config, wanted: &pull::Config) -> Option<pull::Config> {
+    let limits = |config: &pull::Config| (config.ack_wait, config.max_ack_pending);
+    (limits(&there) != limits(wanted)).then_some(pull::Config {
+        ack_wait: wanted.ack_wait,
+        max_ack_pending: wanted.max_ack_pending,
+        ..there
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use async_nats::jetstream::consumer::DeliverPolicy;
+
+    use super::*;
+    use crate::streams;
+
+    #[test]
+    fn an_existing_place_gets_the_limits_that_are_wanted_and_stays_where_it_is() {
+        let durable = |seconds, from_start| {
+            streams::durable("c".into(), "er.events.acme".into(), Duration::from_secs(seconds), from_start)
+        };
+        assert_eq!(brought_up(durable(36, true), &durable(36, false)), None);
+        let config = brought_up(durable(36, true), &durable(90, false)).unwrap();
+        assert_eq!((config.ack_wait, config.deliver_policy), (Duration::from_secs(90), DeliverPolicy::All));
+        let more = pull::Config { max_ack_pending: -1, ..durable(36, true) };
+        assert_eq!(brought_up(durable(36, true), &more), Some(more));
+    }
 }

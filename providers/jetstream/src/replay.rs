@@ -11,6 +11,7 @@ use async_nats::jetstream::consumer::{pull, AckPolicy, DeliverPolicy};
 use async_nats::jetstream::kv::Store;
 use async_nats::jetstream::{Context, Message};
 use er_event::event::{parse_batch, rfc3339_us, time_us, type_matches, BatchWriter};
+use er_event::limits::BATCH_EVENTS_MAX;
 use er_tenant::consumers::REPLAYS_BUCKET;
 use futures::StreamExt as _;
 use metrics::counter;
@@ -31,8 +32,8 @@ const RUNNING_MAX: usize = 4;
 /// Records of a tenant that are kept.
 const KEPT_MAX: usize = 100;
 const EVENTS_PER_S_MAX: u32 = 100_000;
-/// Messages between two looks at what still waits for the consumer.
-const MESSAGES: usize = 64;
+/// Messages between two looks at what still waits for the consumer, at most.
+const MESSAGES_MAX: u64 = 64;
 /// As many messages may wait for the consumer's retries; past that a replay waits.
 const WAITING_MAX: u64 = 512;
 const WAIT: Duration = Duration::from_millis(250);
@@ -84,7 +85,7 @@ struct Job {
 pub async fn begin(parts: &Parts, tenant: &str, window: Window, by: String) -> Result<String, Fault> {
     let away = |e: anyhow::Error| unavailable("replays", &format!("{e:#}"));
     check(&window)?;
-    let bucket = parts.bucket(REPLAYS_BUCKET).await.map_err(away)?;
+    let bucket = parts.bucket(REPLAYS_BUCKET).map_err(away)?;
     let known = of_tenant(&bucket, tenant).await.map_err(away)?;
     if known.iter().filter(|(_, replay)| replay.state == State::Running).count() >= RUNNING_MAX {
         return Err(fault(
@@ -140,7 +141,7 @@ fn check(window: &Window) -> Result<(), Fault> {
 /// Newest first.
 pub async fn list(parts: &Parts, tenant: &str) -> Result<String, Fault> {
     let away = |e: anyhow::Error| unavailable("replays", &format!("{e:#}"));
-    let known = of_tenant(&parts.bucket(REPLAYS_BUCKET).await.map_err(away)?, tenant).await.map_err(away)?;
+    let known = of_tenant(&parts.bucket(REPLAYS_BUCKET).map_err(away)?, tenant).await.map_err(away)?;
     let replays: Vec<&Replay> = known.iter().rev().map(|(_, replay)| replay).collect();
     Ok(serde_json::json!({ "replays": replays }).to_string())
 }
@@ -234,7 +235,8 @@ impl Job {
                 deliver_policy: start,
                 memory_storage: true,
                 num_replicas: 1,
-                inactive_threshold: AWAY_MAX,
+                // The longest pause: a page of no more messages than the rate, each full.
+                inactive_threshold: AWAY_MAX + Duration::from_secs(BATCH_EVENTS_MAX as u64),
                 ..pull::Config::default()
             })
             .await?;
@@ -251,11 +253,13 @@ impl Job {
         until_us: i64,
     ) -> anyhow::Result<bool> {
         let mut delivered = 0;
+        let mut messages_max = 1;
         loop {
             self.room().await?;
             let started = Instant::now();
-            let mut messages = consumer.fetch().max_messages(MESSAGES).expires(FETCH_WAIT).messages().await?;
+            let mut messages = consumer.fetch().max_messages(messages_max).expires(FETCH_WAIT).messages().await?;
             let (mut out, mut events, mut last) = (Vec::new(), 0, None);
+            let before = delivered;
             let mut over = false;
             while let Some(message) = messages.next().await {
                 let message = message.map_err(|e| anyhow::anyhow!(e))?;
@@ -285,26 +289,18 @@ impl Job {
             if !self.note().await? {
                 return Ok(false);
             }
-            let least = Duration::from_secs_f64(events as f64 / f64::from(self.replay.events_per_s));
-            tokio::time::sleep(least.saturating_sub(started.elapsed())).await;
+            messages_max = page(delivered - before, events, self.replay.events_per_s);
+            tokio::time::sleep(pause(events, self.replay.events_per_s).saturating_sub(started.elapsed())).await;
         }
     }
 
     /// Waits until the consumer has taken most of what was replayed before.
     async fn room(&self) -> anyhow::Result<()> {
-        let stream = self.js.get_stream(streams::RETRY).await?;
-        let subject = streams::retry_subject(&self.replay.tenant, &self.replay.consumer);
-        loop {
-            let mut waiting = stream.info_with_subjects(&subject).await?;
-            let mut count = 0;
-            while let Some(found) = waiting.next().await {
-                count += found?.1 as u64;
-            }
-            if count < WAITING_MAX {
-                return Ok(());
-            }
+        let Replay { tenant, consumer, .. } = &self.replay;
+        while !retry::has_room(&self.js, tenant, consumer, WAITING_MAX).await? {
             tokio::time::sleep(WAIT).await;
         }
+        Ok(())
     }
 
     /// A message's events of the wanted types; none where it has none. What the consumer itself does not want, it leaves out.
@@ -350,9 +346,34 @@ impl Job {
     }
 }
 
+/// How long so many events take at least.
+fn pause(events: u64, events_per_s: u32) -> Duration {
+    Duration::from_secs_f64(events as f64 / f64::from(events_per_s.max(1)))
+}
+
+/// Messages of the next page, by what the last one had: about the events of a second, so that the rate holds from one
+/// second to the next.
+fn page(messages: u64, events: u64, events_per_s: u32) -> usize {
+    let rate = u64::from(events_per_s.max(1));
+    let next = rate * messages / events.max(1);
+    // Those may be large again, however small the last ones were.
+    usize::try_from(next.clamp(1, rate.min(MESSAGES_MAX))).unwrap_or(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_has_the_events_of_a_second_as_far_as_messages_can_be_counted() {
+        assert_eq!(page(1, 1_000, 10), 1, "one message is the least");
+        assert_eq!(page(2, 200, 1_000), 10);
+        assert_eq!(page(64, 0, 10), 10);
+        assert_eq!(page(1, 1, 5_000) as u64, MESSAGES_MAX);
+        assert_eq!(page(64, 0, 5_000) as u64, MESSAGES_MAX, "nothing was wanted of the last page");
+        assert_eq!(page(0, 0, 5_000), 1, "nothing was there");
+        assert_eq!(pause(500, 1_000), Duration::from_millis(500));
+    }
 
     fn window(since: &str, until: &str, events_per_s: u32) -> Window {
         Window { consumer: "a".into(), since: since.into(), until: until.into(), types: vec![], events_per_s }

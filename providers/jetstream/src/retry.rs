@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
+use async_nats::jetstream::Context;
 use er_event::dead::DeadLetter;
-use er_event::event::{BatchWriter, EventRef};
+use er_event::event::{hash64, BatchWriter, EventRef};
 use er_provider_kit::metrics::{dropped, retried, Stage};
+use futures::TryStreamExt as _;
 use metrics::counter;
 
 use crate::payload::Payload;
@@ -19,7 +22,12 @@ pub const NOT_BEFORE_US: &str = "Er-Not-Before-Us";
 /// Into how many pieces a batch that failed as a whole is cut for its next attempt: 1,024 events are single
 /// events by the fifth attempt, so that the one that breaks the batch dies alone.
 const PIECES: usize = 8;
+/// A wait of the policy's or of the consumer's own wish.
 const BACKOFF_MAX: Duration = Duration::from_secs(300);
+/// Messages of one consumer that may wait however full the stream is of others'.
+const FEW: u64 = 64;
+/// The stage of dead letters that a policy made.
+pub const POLICY_STAGE: &str = "policy";
 
 /// An event that was not handled, and why.
 #[derive(Debug)]
@@ -60,30 +68,30 @@ impl Policy<'_> {
         }
         retried(Stage::Delivery, 1);
         let piece = if whole { unhandled.len().div_ceil(PIECES) } else { 1 };
-        unhandled
-            .chunks(piece.max(1))
-            .enumerate()
-            .map(|(index, events)| self.again(attempt, index, events, received_us, id))
-            .collect()
+        unhandled.chunks(piece.max(1)).map(|events| self.again(attempt, events, received_us, id)).collect()
     }
 
-    fn again(&self, attempt: u32, index: usize, events: &[Unhandled<'_>], received_us: u64, id: &str) -> Outgoing {
+    fn again(&self, attempt: u32, events: &[Unhandled<'_>], received_us: u64, id: &str) -> Outgoing {
         let wait = events
             .iter()
             .filter_map(|event| event.after)
             .max()
-            .unwrap_or_else(|| (self.backoff * 2u32.saturating_pow(attempt - 1)).min(BACKOFF_MAX));
+            .unwrap_or_else(|| self.backoff * 2u32.saturating_pow(attempt - 1))
+            .min(BACKOFF_MAX);
         let not_before = now_us() + u64::try_from(wait.as_micros()).unwrap_or(u64::MAX);
         let mut batch = BatchWriter::new();
         for event in events {
             batch.push(event.raw);
         }
+        let (subject, batch) = (streams::retry_subject(self.tenant, self.consumer), batch.finish());
+        // By what is in it: messages that come again can be grouped otherwise, and the same place in a group hold others.
+        let content = hash64(&[&batch]);
         Outgoing {
-            subject: streams::retry_subject(self.tenant, self.consumer),
-            message_id: format!("retry-{}-{id}-{attempt}-{index}", self.consumer),
+            message_id: format!("{subject}.{id}.{attempt}.{content:016x}"),
+            subject,
             received_us,
             headers: headers(attempt + 1, not_before, events.len(), self.round),
-            payload: Payload::pack(batch.finish()),
+            payload: Payload::pack(batch),
         }
     }
 
@@ -105,6 +113,25 @@ impl Policy<'_> {
     }
 }
 
+/// Whether more of a consumer's may be written to be tried again beside what waits already, which is to have room as well
+/// when it is written anew for its next attempt.
+pub async fn has_room(js: &Context, tenant: &str, consumer: &str, messages_max: u64) -> anyhow::Result<bool> {
+    let stream = js.get_stream(streams::RETRY).await.context("the stream of retries")?;
+    let mut waiting = stream.info_with_subjects(streams::retry_subject(tenant, consumer)).await?;
+    let bytes = waiting.info.state.bytes;
+    let bytes_max = u64::try_from(waiting.info.config.max_bytes).unwrap_or(u64::MAX);
+    let mut messages = 0;
+    while let Some((_, count)) = waiting.try_next().await? {
+        messages += count as u64;
+    }
+    Ok(leaves_room(messages, messages_max, bytes, bytes_max))
+}
+
+/// `messages` are the consumer's, `bytes` of the stream. Where others fill half of the stream, who has little there goes on.
+fn leaves_room(messages: u64, messages_max: u64, bytes: u64, bytes_max: u64) -> bool {
+    messages < messages_max && (bytes < bytes_max / 2 || messages < FEW)
+}
+
 /// Of a message for a consumer's retry subject. `attempt`: the one that it is for, from 1.
 pub fn headers(attempt: u32, not_before_us: u64, events: usize, round: &str) -> Vec<(&'static str, String)> {
     let mut headers = vec![
@@ -122,13 +149,12 @@ pub fn headers(attempt: u32, not_before_us: u64, events: usize, round: &str) -> 
 pub fn dead_letter(tenant: &str, received_us: u64, round: &str, letter: &DeadLetter) -> Outgoing {
     counter!("eventrunner_pipeline_dead_letters_total", "stage" => letter.stage.clone()).increment(1);
     // A tenant's rule and a policy say on purpose that an event goes no further.
-    let intentional = matches!(letter.stage.as_str(), "rules" | "policy");
+    let intentional = matches!(letter.stage.as_str(), "rules" | POLICY_STAGE);
     dropped(letter.stage.clone(), "dead-letter", intentional, 1);
     let (source, id) = EventRef::parse(&letter.event)
         .map(|event| (event.source.into_owned(), event.id.into_owned()))
         .unwrap_or_else(|_| (String::new(), letter.event.clone()));
-    let key =
-        er_event::event::hash64(&[tenant, letter.consumer.as_deref().unwrap_or_default(), &letter.stage, &source, &id]);
+    let key = hash64(&[tenant, letter.consumer.as_deref().unwrap_or_default(), &letter.stage, &source, &id]);
     let message_id = match round {
         "" => format!("dead-{key:016x}"),
         round => format!("dead-{key:016x}-{round}"),
@@ -191,6 +217,47 @@ mod tests {
         assert_eq!(id("r8"), id("r8"));
         let again = Policy { round: "r8", ..policy() }.after(1, &unhandled, false, 0, "1").remove(0);
         assert!(again.headers.contains(&(streams::ROUND, "r8".into())), "{:?}", again.headers);
+    }
+
+    #[test]
+    fn a_consumers_own_wish_is_granted_up_to_a_ceiling() {
+        let raw = event(7);
+        let latest = |after| {
+            let before = now_us();
+            let unhandled = [Unhandled { raw: &raw, reason: "r".into(), after: Some(after) }];
+            let out = policy().after(1, &unhandled, false, 0, "1").remove(0);
+            let at = out.headers.iter().find(|(name, _)| *name == NOT_BEFORE_US).unwrap().1.parse::<u64>().unwrap();
+            Duration::from_micros(at - before)
+        };
+        assert!((Duration::from_secs(7)..BACKOFF_MAX).contains(&latest(Duration::from_secs(7))));
+        assert!(latest(BACKOFF_MAX * 100) < BACKOFF_MAX * 2);
+    }
+
+    #[test]
+    fn who_fills_the_stream_waits_and_who_has_little_there_does_not() {
+        let half = 500;
+        assert!(leaves_room(1_999, 2_000, half - 1, 1_000));
+        assert!(!leaves_room(2_000, 2_000, 0, 1_000), "its own share");
+        assert!(!leaves_room(FEW, 2_000, half, 1_000), "the stream");
+        assert!(leaves_room(FEW - 1, 2_000, half, 1_000), "others fill it");
+    }
+
+    #[test]
+    fn other_events_have_another_message_id() {
+        let (one, other) = (event(7), event(8));
+        let id = |policy: Policy<'_>, raw: &str, id: &str| {
+            let unhandled = [Unhandled { raw, reason: "r".into(), after: None }];
+            policy.after(1, &unhandled, true, 0, id).remove(0).message_id
+        };
+        let ids = [
+            id(policy(), &one, "deliver.9.1"),
+            // Grouped otherwise when it came again, it has the place of another.
+            id(policy(), &other, "deliver.9.1"),
+            id(policy(), &one, "retry.9.1"),
+            id(Policy { tenant: "acme", ..policy() }, &one, "deliver.9.1"),
+            id(Policy { consumer: "d", ..policy() }, &one, "deliver.9.1"),
+        ];
+        assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), ids.len(), "{ids:?}");
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub struct ProviderSettings {
     pub shards: u32,
     pub raw_bytes_max: i64,
     pub events_bytes_max: i64,
+    /// Of what waits to be tried again, of all consumers.
+    pub retry_bytes_max: i64,
     pub events_age_max: Duration,
     pub dead_age_max: Duration,
     /// How long usage records can be read again to prove an invoice. More than a month and the time to ask.
@@ -95,6 +97,7 @@ impl ProviderSettings {
             shards: s.number("shards", 4, 1..=64)?,
             raw_bytes_max: s.number("raw_bytes_max", GIB, 1 << 20..=1 << 44)?,
             events_bytes_max: s.number("events_bytes_max", 8 * GIB, 1 << 20..=1 << 44)?,
+            retry_bytes_max: s.number("retry_bytes_max", 2 * GIB, 1 << 20..=1 << 44)?,
             events_age_max: Duration::from_secs(s.number("events_age_max_h", 168, 1..=8760)? * hour),
             dead_age_max: Duration::from_secs(s.number("dead_age_max_h", 720, 1..=8760)? * hour),
             usage_age_max: Duration::from_secs(s.number("usage_age_max_h", 1_680, 1..=87_600)? * hour),

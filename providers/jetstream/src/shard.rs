@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_nats::jetstream::consumer::pull;
 use async_nats::jetstream::Context;
 use er_event::dead::{read_dead, DeadLetter};
 use er_event::event::split;
@@ -14,7 +15,7 @@ use er_provider_kit::trace;
 use er_tenant::rules::NO_RULES;
 use metrics::{counter, histogram};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn, Instrument as _};
+use tracing::{debug, error, warn, Instrument as _};
 
 use crate::ack::{self, Delivery};
 use crate::batch::{group, Group};
@@ -22,16 +23,19 @@ use crate::components::{process, ComponentError, Outcome, Work};
 use crate::meter;
 use crate::payload::Payload;
 use crate::publish::{now_us, publish_all, Outgoing};
-use crate::pull::{self, Prefetch, Puller};
+use crate::pull::{Prefetch, Puller};
 use crate::retry::dead_letter;
 use crate::streams;
 use crate::tenants::Tenants;
 use crate::usage::UsageLog;
 
-/// A raw message is delivered again when nothing was heard of it for this long. More than a call's deadline
-/// and the publish of its outcome.
-const ACK_WAIT: Duration = Duration::from_secs(30);
+/// What the acknowledgement deadline adds to the call's: the publish of its outcome.
+const ACK_MARGIN: Duration = Duration::from_secs(25);
 const PREFETCH: Prefetch = Prefetch { messages: 64, bytes: 2 << 20 };
+/// What one tenant may have waiting must not keep the others' away, so several times as many.
+const UNACKNOWLEDGED_MAX: i64 = 4 * streams::RAW_MESSAGES_PER_TENANT_MAX;
+/// Until what waits for its tenant's records to be mended is looked at again.
+const UNREADABLE_WAIT: Duration = Duration::from_secs(10);
 /// After so many failed deliveries the events of a message are tried one by one, to find the one that breaks it.
 const ISOLATE_AFTER: u64 = 6;
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
@@ -58,8 +62,11 @@ pub struct Shard {
 
 impl Shard {
     pub async fn run(self, stop: CancellationToken) {
-        let config =
-            streams::durable(format!("engine-{}", self.index), format!("er.raw.{}.>", self.index), ACK_WAIT, true);
+        let (name, filter) = (format!("engine-{}", self.index), format!("er.raw.{}.>", self.index));
+        let config = pull::Config {
+            max_ack_pending: UNACKNOWLEDGED_MAX,
+            ..streams::durable(name, filter, self.timeout + ACK_MARGIN, true)
+        };
         let mut puller = Puller::new(self.js.clone(), streams::RAW, config, PREFETCH);
         loop {
             let deliveries = tokio::select! {
@@ -108,8 +115,16 @@ impl Shard {
         let (first, delivered) = group.deliveries.first().map_or((0, 1), Delivery::position);
         let last = group.deliveries.last().map_or((0, 1), Delivery::position).0;
         let id = format!("{}-{first}-{last}", self.index);
+        if let Some(record) = self.tenants.unreadable(tenant) {
+            // Told once, by whoever could not read it.
+            debug!(tenant, first, last, record, "raw batch waits for a record that can be read");
+            for delivery in group.deliveries {
+                delivery.retry(UNREADABLE_WAIT).await;
+            }
+            return Err(UNREADABLE_WAIT);
+        }
         let started = Instant::now();
-        let span = pull::span("process", streams::RAW, tenant, &group.deliveries);
+        let span = crate::pull::span("process", streams::RAW, tenant, &group.deliveries);
         let result = async {
             if delivered > ISOLATE_AFTER {
                 self.isolate(tenant, &group, &id).await

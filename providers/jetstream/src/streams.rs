@@ -44,8 +44,8 @@ pub const ROUND: &str = "Er-Round";
 
 /// How long JetStream remembers message ids. Longer than any redelivery of ours takes to come back.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(600);
-/// Raw messages of one tenant in one shard that may wait for the engine. Past that the tenant gets 429.
-const RAW_MESSAGES_PER_TENANT_MAX: i64 = 20_000;
+/// Raw messages of one tenant in one shard that may wait for the engine. Past that the tenant has to wait.
+pub const RAW_MESSAGES_PER_TENANT_MAX: i64 = 20_000;
 
 pub fn raw_subject(shard: u32, tenant: &str) -> String {
     format!("er.raw.{shard}.{tenant}")
@@ -117,6 +117,9 @@ pub async fn ensure(js: &Context, settings: &ProviderSettings) -> anyhow::Result
             name: RETRY.into(),
             subjects: vec!["er.retry.>".into()],
             retention: RetentionPolicy::WorkQueue,
+            // What is refused stays where it is, and comes again.
+            discard: DiscardPolicy::New,
+            max_bytes: settings.retry_bytes_max,
             ..base.clone()
         },
         Config {

@@ -19,6 +19,8 @@ use crate::streams;
 const WAIT_MAX: Duration = Duration::from_secs(20);
 /// Messages of a page at most, beside the limits of a batch.
 const MESSAGES_MAX: usize = 64;
+/// Of what is read for a page: what does not fit is read again for the next one.
+const READ_BYTES_MAX: usize = 1 << 20;
 const DEAD_LIMIT_MAX: u32 = 1_000;
 
 impl Handler<Option<Context>> for Jetstream {
@@ -121,9 +123,10 @@ impl Jetstream {
                 taken.push(message.map_err(|e| anyhow::anyhow!(e))?);
             }
             if !taken.is_empty() {
-                let mut rest = consumer.fetch().max_messages(MESSAGES_MAX).messages().await?;
-                while let Some(message) = rest.next().await {
-                    taken.push(message.map_err(|e| anyhow::anyhow!(e))?);
+                let mut rest = consumer.fetch().max_messages(MESSAGES_MAX).max_bytes(READ_BYTES_MAX).messages().await?;
+                // An error is the answer of JetStream, too, where the next message passes the limit.
+                while let Some(Ok(message)) = rest.next().await {
+                    taken.push(message);
                 }
             }
             for message in taken {

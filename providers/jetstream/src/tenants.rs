@@ -35,6 +35,14 @@ impl Tenants {
         self.terms.of(tenant).and_then(|terms| terms.keep_h)
     }
 
+    /// Which of a tenant's records can't be read: what it says is not known, so the tenant's events wait until it is mended.
+    pub fn unreadable(&self, tenant: &str) -> Option<&'static str> {
+        if self.terms.unreadable(tenant) {
+            return Some("the record");
+        }
+        self.rules.unreadable(tenant).then_some("the current rules")
+    }
+
     /// Whether there is such a tenant, and it is not suspended.
     pub fn active(&self, tenant: &str) -> bool {
         self.terms.of(tenant).is_some_and(|terms| !terms.suspended)
