@@ -28,7 +28,6 @@ where
     let calls = serve::Calls::new(connection.get_wrpc_client(connection.provider_key()).await?);
     let invocations = serve(calls.clone(), provider).await?;
     serve::exports(invocations, &calls, serve::Limits::default(), shutdown).await;
-    trace::flush().await;
     Ok(())
 }
 
@@ -43,7 +42,6 @@ where
     let shutdown = wasmcloud_provider_sdk::run_provider(provider.clone(), name).await?;
     tokio::spawn(links::watch(provider, wasmcloud_provider_sdk::get_connection()));
     shutdown.await;
-    trace::flush().await;
     Ok(())
 }
 

@@ -98,7 +98,7 @@ pub fn on() -> bool {
     TRACES.get().is_some()
 }
 
-/// Sends what is left, before the process ends.
+/// Sends what is left, before the process ends. A provider does so in its `shutdown`: once that returns, its host kills it.
 pub async fn flush() {
     let Some(provider) = TRACES.get() else { return };
     // It blocks, on work of this runtime.

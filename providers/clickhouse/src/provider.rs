@@ -55,6 +55,7 @@ impl wasmcloud_provider_sdk::Provider for Provider {
             analytics.close().await;
             info!("what was taken is inserted or answered");
         }
+        er_provider_kit::trace::flush().await;
         Ok(())
     }
 }

@@ -72,6 +72,7 @@ impl Provider for Control {
         for running in self.running.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             running.abort();
         }
+        er_provider_kit::trace::flush().await;
         Ok(())
     }
 }

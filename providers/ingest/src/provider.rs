@@ -107,6 +107,7 @@ impl Provider for Ingest {
         if tokio::time::timeout(Duration::from_secs(8), drained).await.is_err() {
             warn!("requests under way did not finish in time");
         }
+        er_provider_kit::trace::flush().await;
         Ok(())
     }
 }

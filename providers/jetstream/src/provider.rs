@@ -360,6 +360,7 @@ impl Provider for Jetstream {
         if tokio::time::timeout(Duration::from_secs(8), self.inner.tasks.wait()).await.is_err() {
             warn!(left = self.inner.tasks.len(), "workers did not finish in time");
         }
+        er_provider_kit::trace::flush().await;
         Ok(())
     }
 }

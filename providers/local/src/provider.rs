@@ -82,6 +82,7 @@ impl Provider for Local {
             store.close().await;
             info!("the event store is closed");
         }
+        er_provider_kit::trace::flush().await;
         Ok(())
     }
 }

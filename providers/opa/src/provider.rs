@@ -100,6 +100,7 @@ impl Provider for Opa {
         if let Some(desk) = self.desk.get() {
             desk.drain(Duration::from_secs(5)).await;
         }
+        er_provider_kit::trace::flush().await;
         Ok(())
     }
 }

@@ -56,6 +56,7 @@ impl Provider for Scylla {
             store.close();
             info!("the event store is closed");
         }
+        er_provider_kit::trace::flush().await;
         Ok(())
     }
 }
