@@ -38,6 +38,10 @@ const UNACKNOWLEDGED_MAX: i64 = 4 * streams::RAW_MESSAGES_PER_TENANT_MAX;
 const UNREADABLE_WAIT: Duration = Duration::from_secs(10);
 /// After so many failed deliveries the events of a message are tried one by one, to find the one that breaks it.
 const ISOLATE_AFTER: u64 = 6;
+/// How long a batch is kept for an engine that is not there, and how often it is looked for. Nothing was begun, so that to
+/// ask again changes nothing; to give the batch back would count as a delivery that failed, and let others go ahead.
+const AWAY_MAX: Duration = Duration::from_secs(5);
+const AWAY_LOOK: Duration = Duration::from_millis(250);
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// How often an event must fail alone, with a probe that works after each, to be given up.
@@ -167,10 +171,18 @@ impl Shard {
     }
 
     async fn process(&self, tenant: &str, claims: &Runs, raw: &str) -> Result<Outcome, ComponentError> {
-        // One version for the whole batch.
-        let (rules, keep_h) = (self.tenants.rules_of(tenant), self.tenants.keep_h_of(tenant));
-        let outcome =
-            process(&self.caller, &self.engine, Work { tenant, rules, keep_h, claims, raw }, self.timeout).await;
+        let began = Instant::now();
+        let outcome = loop {
+            // One version for the whole batch.
+            let (rules, keep_h) = (self.tenants.rules_of(tenant), self.tenants.keep_h_of(tenant));
+            let work = Work { tenant, rules, keep_h, claims, raw };
+            let outcome = process(&self.caller, &self.engine, work, self.timeout).await;
+            let away = matches!(outcome, Err(ComponentError::Call(CallError::NoResponders { .. })));
+            if !away || began.elapsed() >= AWAY_MAX {
+                break outcome;
+            }
+            tokio::time::sleep(AWAY_LOOK).await;
+        };
         match &outcome {
             Ok(outcome) => {
                 let evaluations: u64 = outcome.evaluations.as_ref().map_or(0, |runs| runs.iter().sum());
