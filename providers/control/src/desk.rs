@@ -212,46 +212,40 @@ impl Desk {
         spec: &str,
         by: &str,
     ) -> Result<Value, Error> {
-        let made = self.make(tenant, name, upload, spec, by).await;
+        let made = async {
+            check_tenant(tenant)?;
+            check_name(name)?;
+            let mut spec = Spec::parse(spec)?;
+            let by: String = by.chars().take(BY_CHARS_MAX).collect();
+            self.check_place(tenant, name).await?;
+            let digest = match (upload, &spec.image) {
+                (Some(_), Some(_)) => {
+                    return Err(Error::Invalid("there is an upload and an image: give one of them".into()));
+                }
+                (Some(upload), None) => Some(self.take(tenant, upload).await?),
+                (None, Some(image)) => {
+                    oci::reference(image, &self.options.registries)?;
+                    None
+                }
+                (None, None) => {
+                    let record = self.store.record(tenant, name).await?;
+                    let latest = record.as_ref().and_then(Record::latest).ok_or_else(|| {
+                        Error::Invalid(format!(
+                            "there is no consumer `{name}` yet: upload a component, or name an image"
+                        ))
+                    })?;
+                    spec.image.clone_from(&latest.spec.image);
+                    latest.digest.clone()
+                }
+            };
+            self.push(tenant, name, digest, &spec, &by).await
+        }
+        .await;
         // Kept only where the same call may succeed: a tenant's uploads under way are counted.
         if let Some(upload) = upload.filter(|_| !matches!(made, Err(Error::Away(_)))) {
             self.spool.drop(tenant, upload);
         }
         self.shown(&made?).await
-    }
-
-    async fn make(
-        &self,
-        tenant: &str,
-        name: &str,
-        upload: Option<&str>,
-        spec: &str,
-        by: &str,
-    ) -> Result<Record, Error> {
-        check_tenant(tenant)?;
-        check_name(name)?;
-        let mut spec = Spec::parse(spec)?;
-        let by: String = by.chars().take(BY_CHARS_MAX).collect();
-        self.check_place(tenant, name).await?;
-        let digest = match (upload, &spec.image) {
-            (Some(_), Some(_)) => {
-                return Err(Error::Invalid("there is an upload and an image: give one of them".into()));
-            }
-            (Some(upload), None) => Some(self.take(tenant, upload).await?),
-            (None, Some(image)) => {
-                oci::reference(image, &self.options.registries)?;
-                None
-            }
-            (None, None) => {
-                let record = self.store.record(tenant, name).await?;
-                let latest = record.as_ref().and_then(Record::latest).ok_or_else(|| {
-                    Error::Invalid(format!("there is no consumer `{name}` yet: upload a component, or name an image"))
-                })?;
-                spec.image.clone_from(&latest.spec.image);
-                latest.digest.clone()
-            }
-        };
-        self.push(tenant, name, digest, &spec, &by).await
     }
 
     /// Makes an older version the newest.
