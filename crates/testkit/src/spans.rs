@@ -1,10 +1,10 @@
 //! The real OpenTelemetry Collector, as `deploy/otel` has it, and the spans that it was sent.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::guard::Guard;
 use crate::platform::{free_ports, on_path, root};
+use crate::process::launch;
 use crate::wait::until;
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -61,17 +62,10 @@ impl Collector {
         let dir = tempfile::Builder::new().prefix("er-otel-").tempdir()?;
         let [port] = free_ports()?;
         let file = dir.path().join("spans.json");
-        let log = File::create(dir.path().join("collector.log"))?;
-        let child = Command::new(on_path("er-otel-collector", "scripts/setup otel")?)
-            .arg("--config")
-            .arg(root().join("deploy/otel/collector.yml"))
-            .env("ER_OTLP_ADDR", format!("127.0.0.1:{port}"))
-            .env("ER_SPANS_FILE", &file)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .context("starting the Collector")?;
+        let mut command = Command::new(on_path("er-otel-collector", "scripts/setup otel")?);
+        command.arg("--config").arg(root().join("deploy/otel/collector.yml"));
+        command.env("ER_OTLP_ADDR", format!("127.0.0.1:{port}")).env("ER_SPANS_FILE", &file);
+        let child = launch(&mut command, &dir.path().join("collector.log"))?;
         fs::write(dir.path().join("pid"), child.id().to_string())?;
         let guard = Guard::by(SCRIPT, dir.path())?;
         Ok(Self { url: format!("http://127.0.0.1:{port}"), port, file, child, guard, dir })
