@@ -52,10 +52,10 @@ pub fn follow(carried: impl IntoIterator<Item = SpanContext>, span: impl FnOnce(
     span
 }
 
-/// Adds what was not known when the span began.
-pub fn note(span: &Span, key: &'static str, value: impl Into<Value>) {
+/// Adds what was not known when the span began. `value` is made only where there is a span.
+pub fn note<V: Into<Value>>(span: &Span, key: &'static str, value: impl FnOnce() -> V) {
     if !span.is_disabled() {
-        span.set_attribute(key, value);
+        span.set_attribute(key, value());
     }
 }
 
@@ -133,7 +133,7 @@ mod tests {
             let said = parse(&header(&first).unwrap()).unwrap();
             let part = first.in_scope(|| child(|| crate::span!("part")));
             failed(&part, "timeout");
-            note(&part, "count", 2);
+            note(&part, "count", || 2);
             drop(part);
             let part = ended.one();
             assert_eq!((part.parent_span_id, part.span_context.trace_id()), (said.span_id(), said.trace_id()));

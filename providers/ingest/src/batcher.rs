@@ -162,8 +162,8 @@ async fn answer(tenant: &str, admission: &Admission, group: Vec<Job>, span: &Spa
     };
     match admission.admit(tenant, &frames).await {
         Ok(answers) if answers.len() == requests(&group) => {
-            let events = answers.iter().map(Answer::events).sum::<usize>();
-            trace::note(span, "eventrunner.events", i64::try_from(events).unwrap_or_default());
+            let events = || answers.iter().map(Answer::events).sum::<usize>();
+            trace::note(span, "eventrunner.events", || i64::try_from(events()).unwrap_or_default());
             let mut answers = answers.into_iter();
             for job in group {
                 let own = answers.by_ref().take(job.requests).collect();

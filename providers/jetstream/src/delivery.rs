@@ -58,8 +58,8 @@ impl Consumer {
             return Ok(());
         };
         let span = pull::span("deliver", lane.stream(), &self.settings.tenant, group);
-        trace::note(&span, "eventrunner.consumer", self.name.to_string());
-        trace::note(&span, "eventrunner.attempt", i64::from(header(first, ATTEMPT).unwrap_or(1u32)));
+        trace::note(&span, "eventrunner.consumer", || self.name.to_string());
+        trace::note(&span, "eventrunner.attempt", || i64::from(header(first, ATTEMPT).unwrap_or(1u32)));
         let result = self.bring(lane, group, first, memory, stop).instrument(span.clone()).await;
         if result.is_err() {
             trace::failed(&span, "waits");

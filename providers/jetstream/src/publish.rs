@@ -52,7 +52,7 @@ pub async fn publish(js: &Context, out: Outgoing) -> Result<(), PublishError> {
         async { js.publish_with_headers(out.subject, headers, payload).await?.await }.instrument(span.clone()).await;
     match published {
         Ok(ack) => {
-            trace::note(&span, "eventrunner.stream.sequence", i64::try_from(ack.sequence).unwrap_or_default());
+            trace::note(&span, "eventrunner.stream.sequence", || i64::try_from(ack.sequence).unwrap_or_default());
             histogram!("eventrunner_stream_publish_seconds", "stream" => stream).record(started.elapsed());
             Ok(())
         }
