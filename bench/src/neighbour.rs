@@ -27,12 +27,15 @@ const PROVOKED_EVERY: Duration = Duration::from_millis(200);
 /// Patience that makes the most of each misdeed, and many attempts at it.
 const SETTINGS: [(&str, &str); 3] = [("timeout_ms", "5000"), ("attempts_max", "2"), ("backoff_ms", "100")];
 /// What misbehaves, the type of event that asks for it, and its data.
-const MISDEEDS: [(&str, &str, &str); 6] = [
+const MISDEEDS: [(&str, &str, &str); 9] = [
     ("endless loop", "test.loop", "1"),
     ("memory bomb", "test.memory", "1"),
     ("stack overflow", "test.stack", "1"),
     ("huge output", "test.output", "24"),
+    ("log flood", "test.flood", "1"),
     ("emit storm", "test.storm", "1"),
+    ("slow answer", "test.slow", "60000"),
+    ("trap", "test.trap", "1"),
     ("a thousand failures", "test.failures", "1"),
 ];
 

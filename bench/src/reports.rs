@@ -1,10 +1,11 @@
 //! What the consumer was handed, as the platform's delivery reports tell it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use futures::StreamExt as _;
+use parking_lot::Mutex;
 use serde::Deserialize;
 
 use crate::stats::Weighted;
@@ -62,7 +63,7 @@ impl Reports {
             let _nats = nats;
             while let Some(message) = reports.next().await {
                 if let Ok(report) = serde_json::from_slice::<Report>(&message.payload) {
-                    lock(&noted).note(&report);
+                    noted.lock().note(&report);
                 }
             }
         });
@@ -71,11 +72,11 @@ impl Reports {
 
     /// Starts counting from nothing.
     pub fn restart(&self) {
-        *lock(&self.delivered) = Delivered::default();
+        *self.delivered.lock() = Delivered::default();
     }
 
     pub fn events(&self) -> u64 {
-        lock(&self.delivered).events
+        self.delivered.lock().events
     }
 
     /// Waits until so many events were delivered, and returns what was.
@@ -90,7 +91,7 @@ impl Reports {
             );
             tokio::time::sleep(POLL).await;
         }
-        Ok(lock(&self.delivered).clone())
+        Ok(self.delivered.lock().clone())
     }
 }
 
@@ -108,8 +109,4 @@ impl Delivered {
             self.latency_us.push(latency, report.events);
         }
     }
-}
-
-fn lock(mutex: &Mutex<Delivered>) -> MutexGuard<'_, Delivered> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

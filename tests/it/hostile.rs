@@ -20,6 +20,8 @@ use crate::support::{alone, send, stored};
 const EVENTS: usize = 5;
 const ATTEMPTS: u64 = 2;
 const STRIKES: u64 = 5;
+/// What a call of one event may emit. A second attempt emits the same ids again.
+const EMITTED_MAX: usize = 1_024;
 const ENDED_WITHIN: Duration = Duration::from_secs(90);
 /// The tenants' host, after whoever did it harm is gone.
 const BACK_WITHIN: Duration = Duration::from_secs(5);
@@ -104,6 +106,14 @@ impl<'k> Offender<'k> {
         Ok(true)
     }
 
+    /// What it emitted came in as far as it may, and no further.
+    async fn emitted(&self) -> anyhow::Result<()> {
+        let emitted = self.tenant.events("type=test.stormed").await?.len();
+        let may = if self.kind.event.0 == "test.storm" { 1..=EVENTS * EMITTED_MAX } else { 0..=0 };
+        ensure!(may.contains(&emitted), "it emitted {emitted} events");
+        Ok(())
+    }
+
     async fn resume(&self) -> anyhow::Result<()> {
         let path = format!("/api/v1/consumers/{}:resume", self.consumer.id);
         let answer = self.tenant.client.call(Method::POST, &path, Some(&json!({}))).await?;
@@ -160,6 +170,7 @@ async fn misbehaves(platform: &Platform, neighbour: &Neighbour, kind: &Kind) -> 
     };
     offender.provoke().await?;
     offender.ends().await?;
+    offender.emitted().await?;
     platform.retire(&offender.consumer).await?;
     processes.wait(Part::TenantHost, BACK_WITHIN).await.context("the tenants' host is not back")?;
     let (watched, slowest_ms) = neighbour.goes_on().await?;

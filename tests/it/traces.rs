@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{ensure, Context as _};
 use er_deploy::client::Client;
-use er_testkit::{Collector, Component, Options, Span, Tenant};
+use er_testkit::{Collector, Component, Options, Prometheus, Span, Tenant};
 use reqwest::Method;
 
 use crate::grpc;
@@ -98,6 +98,7 @@ fn a_batch_is_one_trace_from_the_edge_to_the_consumer_and_what_it_emits() -> any
         let rules = save_rules(&tenant, "seen", r#"rule Seen { when true then Tag("seen"); }"#).await?;
         live(&tenant, rules).await?;
         let consumer = platform.consumer(&tenant, Component::Recorder, &[]).await?;
+        let prometheus = Prometheus::start(&platform).await?;
 
         // Not a CloudEvent yet, so that it takes every step.
         let url = format!("{}/events?type=test.raw&source=/s", platform.ingest_url);
@@ -140,7 +141,14 @@ fn a_batch_is_one_trace_from_the_edge_to_the_consumer_and_what_it_emits() -> any
                 Ok(())
             })
             .await?;
-        tells_no_secret(&collector.spans()?, &tenant)?;
+        let spans = collector.spans()?;
+        tells_no_secret(&spans, &tenant)?;
+        let trace = &linked(&spans)?.0.trace;
+        for histogram in
+            ["eventrunner_engine_ingest_to_store_seconds", "eventrunner_delivery_ingest_to_consumer_seconds"]
+        {
+            prometheus.exemplified(histogram, trace).await?;
+        }
         platform.retire(&consumer).await
     })
 }

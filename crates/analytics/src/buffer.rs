@@ -1,8 +1,9 @@
 //! What waits to be inserted: calls are put together into blocks, and each is answered when its block is on the disk.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::{timeout, timeout_at, Instant};
@@ -78,7 +79,7 @@ impl Buffer {
         let (answer, answered) = oneshot::channel();
         let job = Job { rows, since: Instant::now(), answer, _room: room };
         {
-            let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+            let jobs = self.jobs.lock();
             jobs.as_ref().and_then(|jobs| jobs.send(job).ok()).ok_or(Error::Closed)?;
         }
         match timeout(self.timeout, answered).await {
@@ -89,8 +90,8 @@ impl Buffer {
 
     /// Takes no more, and returns when what waits is done.
     pub async fn close(&self) {
-        drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(self.jobs.lock().take());
+        let worker = self.worker.lock().take();
         if let Some(worker) = worker {
             // A panic of the worker has been reported by itself.
             let _ = worker.await;

@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{sync_channel, Receiver, SyncSender, TrySendError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
@@ -73,7 +74,7 @@ impl Chdb {
     pub async fn run(&self, query: Query) -> Result<Vec<u8>, Error> {
         let (answer, answered) = oneshot::channel();
         {
-            let jobs = self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+            let jobs = self.0.jobs.lock();
             jobs.as_ref().ok_or(Error::Closed)?.try_send(Job { query, answer }).map_err(|error| match error {
                 TrySendError::Full(_) => Error::Busy,
                 TrySendError::Disconnected(_) => Error::Closed,
@@ -92,8 +93,8 @@ impl Chdb {
 
 impl Shared {
     fn close(&self) {
-        drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
-        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        drop(self.jobs.lock().take());
+        if let Some(thread) = self.thread.lock().take() {
             // A panic of the thread has been reported by itself.
             let _ = thread.join();
         }

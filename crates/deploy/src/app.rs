@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{bail, Context as _};
+use anyhow::{bail, ensure, Context as _};
 use wadm_client::error::ClientError;
 use wadm_client::{Client, ClientConnectOptions};
 use wadm_types::api::{Status, StatusType};
@@ -51,6 +51,9 @@ impl Apps {
             // (wasmCloud issue 4704).
             progress("taking the old version down");
             self.undeploy(name, deadline).await?;
+        }
+        // Something may be left of one that was being taken down, too, when whoever did so was stopped.
+        if !known.is_empty() && running.is_none_or(|running| running.version != version) {
             self.clear(name, deadline).await?;
         }
         self.client.deploy_manifest(name, Some(&version)).await?;
@@ -143,21 +146,26 @@ impl Apps {
         let started = Instant::now();
         let mut quiet_since = Instant::now();
         while quiet_since.elapsed() < QUIET {
-            let left = self.hosts.stop_all(name).await?;
-            let commands = self.hosts.commands_on_their_way().await?;
-            if !left.is_empty() || commands > 0 {
+            if let Err(busy) = self.gone(name).await {
                 quiet_since = Instant::now();
                 if started.elapsed() > deadline {
                     bail!(
-                        "the old version of `{name}` is not gone after {} s: {} still run, {commands} commands of wadm \
-                         wait; `make down` and up again brings everything down",
+                        "the old version of `{name}` is not gone after {} s: {busy:#}; `make down` and up again brings \
+                         everything down",
                         deadline.as_secs(),
-                        left.join(", ")
                     );
                 }
             }
             tokio::time::sleep(POLL).await;
         }
+        Ok(())
+    }
+
+    /// Tells what is left to stop. An error says what that was; a host that is bringing it up does not even answer.
+    async fn gone(&self, name: &str) -> anyhow::Result<()> {
+        let left = self.hosts.stop_all(name).await?;
+        let commands = self.hosts.commands_on_their_way().await?;
+        ensure!(left.is_empty() && commands == 0, "{} still run, {commands} commands of wadm wait", left.join(", "));
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use er_deploy::first::Env;
 use er_deploy::samples;
 use er_event::packed;
 use futures::StreamExt as _;
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::bill::{self, Used};
@@ -46,15 +47,15 @@ pub async fn run(env: &Env, modules: &Path, deadline: Duration) -> anyhow::Resul
     let webhooks = samples::github(modules)?;
     let nats = async_nats::connect(&env.nats_url).await.context("NATS of the lattice")?;
     let mut reports = nats.subscribe(format!("er.report.*.{}", env.tenant)).await?;
-    let delivered = Arc::new(std::sync::Mutex::new(Delivered::default()));
-    let ruled = Arc::new(std::sync::Mutex::new(Ruled::default()));
+    let delivered = Arc::new(Mutex::new(Delivered::default()));
+    let ruled = Arc::new(Mutex::new(Ruled::default()));
     let collector = tokio::spawn({
         let (delivered, ruled) = (Arc::clone(&delivered), Arc::clone(&ruled));
         async move {
             while let Some(message) = reports.next().await {
                 let Ok(report) = serde_json::from_slice::<Value>(&message.payload) else { continue };
                 if message.subject.starts_with("er.report.rules.") {
-                    lock(&ruled).note(&report);
+                    ruled.lock().note(&report);
                 } else {
                     note(&delivered, &report);
                 }
@@ -101,11 +102,11 @@ pub async fn run(env: &Env, modules: &Path, deadline: Duration) -> anyhow::Resul
         let alerts = types.get("alert").copied().unwrap_or_default();
         let dead = count_dead(&client).await? - dead_before;
         let handled = {
-            let delivered = lock(&delivered);
+            let delivered = delivered.lock();
             delivered.events
         };
         let (dropped, emitted) = {
-            let ruled = lock(&ruled);
+            let ruled = ruled.lock();
             (ruled.dropped, ruled.emitted)
         };
         if total + dead + dropped >= accepted + alerts + emitted && handled + alerts >= total {
@@ -121,7 +122,7 @@ pub async fn run(env: &Env, modules: &Path, deadline: Duration) -> anyhow::Resul
     let (types, alerts, dead) = alerts;
     collector.abort();
     let handed_over = {
-        let delivered = lock(&delivered);
+        let delivered = delivered.lock();
         print_table(&Table {
             sent: webhooks.len(),
             accepted,
@@ -131,7 +132,7 @@ pub async fn run(env: &Env, modules: &Path, deadline: Duration) -> anyhow::Resul
             alerts,
             dead,
             delivered: &delivered,
-            ruled: &lock(&ruled),
+            ruled: &ruled.lock(),
         });
         delivered.events
     };
@@ -238,14 +239,14 @@ fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     sorted.get((last as f64 * share).round() as usize).copied()
 }
 
-fn note(delivered: &std::sync::Mutex<Delivered>, report: &Value) {
+fn note(delivered: &Mutex<Delivered>, report: &Value) {
     let number = |name: &str| report.get(name).and_then(Value::as_u64).unwrap_or_default();
     if number("attempt") != 1 {
         return;
     }
     let events = usize::try_from(number("events")).unwrap_or_default();
     let latency_ms = number("handled_us").saturating_sub(number("received_us")) as f64 / 1e3;
-    let mut delivered = lock(delivered);
+    let mut delivered = delivered.lock();
     delivered.events += events;
     delivered.failed += usize::try_from(number("failed")).unwrap_or_default();
     delivered.latency_ms.extend(std::iter::repeat_n(latency_ms, events));
@@ -306,8 +307,4 @@ async fn count_dead(client: &Client) -> anyhow::Result<usize> {
             None => return Ok(count),
         }
     }
-}
-
-fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -1,11 +1,15 @@
 //! What the hosts of a lattice run, and what wadm still wants of them.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use async_nats::jetstream;
 use wasmcloud_control_interface::{Client, ClientBuilder};
 
 /// wadm's commands to hosts; one that was carried out is gone.
 const COMMANDS: &str = "wadm_commands";
+/// A host that compiles components takes its time to answer.
+const ANSWER_WAIT: Duration = Duration::from_secs(10);
 
 /// The hosts of one lattice.
 pub(crate) struct Hosts {
@@ -18,7 +22,10 @@ pub(crate) struct Hosts {
 impl Hosts {
     pub(crate) async fn connect(url: &str, lattice: &str) -> anyhow::Result<Self> {
         let nats = async_nats::connect(url).await.with_context(|| format!("no NATS at {url}"))?;
-        Ok(Self { js: jetstream::new(nats.clone()), control: ClientBuilder::new(nats).lattice(lattice).build() })
+        Ok(Self {
+            js: jetstream::new(nats.clone()),
+            control: ClientBuilder::new(nats).lattice(lattice).timeout(ANSWER_WAIT).build(),
+        })
     }
 
     /// Tells every part of an application to stop that runs on any host, and gives their ids.

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use er_policy::input::PartType;
+use parking_lot::Mutex;
 use provider_archive::ProviderArchive;
 use wascap::jwt::{validate_token, CapabilityProvider, Component};
 use wasmparser::{Encoding, Parser, Payload};
@@ -63,7 +64,7 @@ impl Images {
             }
             PartType::Provider => provider(Path::new(path)).await?,
         };
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock();
         if kept.len() >= KEPT_MAX {
             kept.clear();
         }
@@ -72,7 +73,7 @@ impl Images {
     }
 
     fn kept(&self, stamp: &Stamp) -> Option<Facts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(stamp).cloned()
+        self.0.lock().get(stamp).cloned()
     }
 }
 

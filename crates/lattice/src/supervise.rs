@@ -1,10 +1,11 @@
 //! Keeps one part running: starts it, starts it again when it dies, stops it when asked.
 
 use std::process::ExitStatus;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use parking_lot::Mutex;
 use tokio::process::Child;
 use tokio::sync::{watch, Notify};
 use tokio::task::JoinHandle;
@@ -68,14 +69,14 @@ impl Keeper {
 
 impl Shared {
     pub fn note(&self, change: impl FnOnce(&mut State)) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         if let Err(error) = state.update(change) {
             eprintln!("error: {error:#}");
         }
     }
 
     fn host_id(&self, role: Role) -> Option<String> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.lock();
         state.state.hosts.get(role.name()).cloned()
     }
 }

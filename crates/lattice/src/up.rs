@@ -3,11 +3,12 @@
 use std::future::Future;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use nkeys::KeyPairType;
+use parking_lot::Mutex;
 use tokio::signal::unix::{signal, SignalKind};
 use tokio::sync::watch;
 

@@ -4,7 +4,9 @@
 use std::collections::hash_map::RandomState;
 use std::collections::HashMap;
 use std::hash::BuildHasher as _;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::Decision;
 
@@ -60,12 +62,12 @@ impl Cache {
 
     /// How many are remembered.
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard)).map(|shard| shard.young.len() + shard.old.len()).sum()
+        self.shards.iter().map(|shard| shard.lock()).map(|shard| shard.young.len() + shard.old.len()).sum()
     }
 
     fn shard(&self, question: &str) -> Option<MutexGuard<'_, Generations>> {
         let hash = self.hasher.hash_one(question) as usize;
-        self.shards.get(hash % self.shards.len()).map(lock)
+        self.shards.get(hash % self.shards.len()).map(Mutex::lock)
     }
 }
 
@@ -78,10 +80,6 @@ impl Generations {
         }
         self.young.insert(question, decision);
     }
-}
-
-fn lock(shard: &Mutex<Generations>) -> MutexGuard<'_, Generations> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

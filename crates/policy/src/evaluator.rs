@@ -1,6 +1,8 @@
 //! Who decides: the policy that counts now, and what it decided before.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+
+use parking_lot::RwLock;
 
 use crate::{Decision, Failure, Input, Ready};
 
@@ -30,7 +32,7 @@ impl Evaluator {
     /// From now on this policy decides. Decisions under way are those of the one before.
     pub fn activate(&self, ready: Ready) {
         let ready = Arc::new(ready);
-        let before = self.current.write().unwrap_or_else(PoisonError::into_inner).replace(ready);
+        let before = self.current.write().replace(ready);
         // Its instances and all it remembers are let go outside the lock.
         drop(before);
     }
@@ -38,7 +40,7 @@ impl Evaluator {
     /// What decides now.
     #[must_use]
     pub fn current(&self) -> Option<Arc<Ready>> {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.current.read().clone()
     }
 
     /// The revision that decides now; empty where none does.

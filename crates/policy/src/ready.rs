@@ -1,7 +1,8 @@
 //! From a bundle to a policy that can decide: compiled once, then given its data, and tested before anybody asks it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::Value;
@@ -129,10 +130,9 @@ impl Ready {
         let input: &RawValue =
             serde_json::from_str(question).map_err(|e| (Failure::Input, format!("the input is not JSON: {e}")))?;
         // One that is free, else the first whose turn comes: each is held for one bounded decision.
-        let free = self.instances.iter().find_map(|slot| slot.try_lock().ok());
+        let free = self.instances.iter().find_map(|slot| slot.try_lock());
         let first = self.instances.first().filter(|_| free.is_none());
-        let Some(mut slot) = free.or_else(|| first.map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner)))
-        else {
+        let Some(mut slot) = free.or_else(|| first.map(|slot| slot.lock())) else {
             return Err((Failure::NotLoaded, "the policy has no instance".into()));
         };
         let mut instance = match slot.take() {
@@ -152,7 +152,7 @@ impl Ready {
     /// What no policy may allow, and what this one says of itself.
     fn test(&self) -> Result<(), Error> {
         let known = self.instances.iter().any(|slot| {
-            let slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            let slot = slot.lock();
             slot.as_ref().is_some_and(|instance| instance.has_entrypoint(&self.policy.entrypoint))
         });
         let fails = |case: &str, reason: String| Error::SelfTest { case: case.into(), reason };

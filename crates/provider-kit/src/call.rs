@@ -7,12 +7,13 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{HeaderMap, Message, StatusCode, Subject};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
@@ -99,7 +100,7 @@ impl Caller {
                     .get(prefix..)
                     .and_then(|rest| rest.split('.').next())
                     .and_then(|id| id.parse::<u64>().ok());
-                let call = id.and_then(|id| lock(&table).get(&id).cloned());
+                let call = id.and_then(|id| table.lock().get(&id).cloned());
                 if let Some(call) = call {
                     // A call that just gave up is not an error.
                     let _ = call.send(message);
@@ -140,7 +141,7 @@ impl Caller {
     ) -> Result<Bytes, CallError> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (tx, rx) = mpsc::unbounded_channel();
-        lock(&self.pending).insert(id, tx);
+        self.pending.lock().insert(id, tx);
         let _registration = Registration { pending: &self.pending, id };
         let span = er_trace::child(|| {
             er_trace::span!(
@@ -244,10 +245,6 @@ impl Caller {
 
 impl Drop for Registration<'_> {
     fn drop(&mut self) {
-        lock(self.pending).remove(&self.id);
+        self.pending.lock().remove(&self.id);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,10 +8,11 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tracing::{info, warn, Instrument as _, Span};
@@ -57,7 +58,7 @@ impl Calls {
 
     fn slot(&self, instance: &str, name: &str) -> Slot {
         let function = (instance.to_owned(), name.to_owned());
-        Arc::clone(lock(&self.slots).entry(function).or_insert_with(|| Arc::new(Mutex::new(Span::none()))))
+        Arc::clone(self.slots.lock().entry(function).or_insert_with(|| Arc::new(Mutex::new(Span::none()))))
     }
 }
 
@@ -77,7 +78,7 @@ impl Serve for Calls {
         let calls = self.client.serve(instance, func, paths).await?;
         let slot = self.slot(instance, func);
         let (instance, func) = (instance.to_owned(), func.to_owned());
-        Ok(calls.inspect_ok(move |(cx, _, _)| *lock(&slot) = span(cx.as_ref(), &instance, &func)))
+        Ok(calls.inspect_ok(move |(cx, _, _)| *slot.lock() = span(cx.as_ref(), &instance, &func)))
     }
 }
 
@@ -105,7 +106,7 @@ pub async fn exports(
 ) {
     let mut invocations = stream::select_all(invocations.into_iter().map(|(instance, name, calls)| {
         let slot = served.slot(instance, name);
-        calls.map(move |call| (instance, name, std::mem::replace(&mut *lock(&slot), Span::none()), call))
+        calls.map(move |call| (instance, name, std::mem::replace(&mut *slot.lock(), Span::none()), call))
     }));
     let permits = Arc::new(Semaphore::new(limits.calls));
     let mut tasks = JoinSet::new();
@@ -139,8 +140,4 @@ pub async fn exports(
         Ok(()) => info!(under_way, "drained"),
         Err(_) => warn!(left = tasks.len(), "gave up draining"),
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

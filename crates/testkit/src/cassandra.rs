@@ -5,10 +5,10 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{anyhow, bail, Context as _};
+use parking_lot::Mutex;
 
 use crate::guard::{tail, Guard};
 use crate::platform::root;
@@ -101,7 +101,7 @@ impl Cassandra {
         let (port, node) = (self.port, Mutex::new(self.node.as_mut().context("the node does not run")?));
         // Whether it answers; no more questions to one that ended.
         let answer = until("an answer of Cassandra", READY_WITHIN, || async {
-            let ended = node.lock().unwrap_or_else(PoisonError::into_inner).try_wait()?;
+            let ended = node.lock().try_wait()?;
             let answers = tokio::task::spawn_blocking(move || answers(port)).await?;
             Ok(ended.map(|_| false).or(answers.unwrap_or_default().then_some(true)))
         });

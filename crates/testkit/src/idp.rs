@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::anyhow;
@@ -14,6 +14,7 @@ use axum::routing::{get, post};
 use axum::Router;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
+use parking_lot::Mutex;
 use ring::rand::SystemRandom;
 use ring::signature::{EcdsaKeyPair, KeyPair as _, ECDSA_P256_SHA256_FIXED_SIGNING as ALGORITHM};
 use serde_json::{json, Value};
@@ -117,7 +118,7 @@ impl Idp {
 
     /// Makes an opaque token good, and what it stands for; `None`: good no more.
     pub fn opaque(&self, token: &str, claims: Option<Value>) {
-        let mut known = self.opaque.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.opaque.lock();
         match claims {
             Some(claims) => known.insert(token.into(), claims),
             None => known.remove(token),
@@ -134,7 +135,7 @@ impl Drop for Idp {
 /// RFC 7662. The token comes as a form's only field, and has no character that a form would spell otherwise.
 async fn introspect(State(known): State<Opaque>, form: String) -> impl IntoResponse {
     let token = form.split('&').find_map(|field| field.strip_prefix("token=")).unwrap_or_default();
-    let known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = known.lock();
     let answer = match known.get(token) {
         Some(claims) => {
             let mut answer = claims.clone();

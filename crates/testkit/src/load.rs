@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use er_deploy::client::{Answer, Client};
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use crate::oracle::Oracle;
@@ -91,11 +92,11 @@ impl Default for Shape {
 
 impl Stats {
     fn note_again(&self, why: String) {
-        *self.again.lock().unwrap_or_else(PoisonError::into_inner).entry(why).or_default() += 1;
+        *self.again.lock().entry(why).or_default() += 1;
     }
 
     fn note_unexpected(&self, what: String) {
-        let mut unexpected = self.unexpected.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unexpected = self.unexpected.lock();
         if unexpected.len() < UNEXPECTED_KEPT {
             unexpected.push(what);
         }
@@ -104,13 +105,13 @@ impl Stats {
     /// Answers that no sender should ever get.
     #[must_use]
     pub fn unexpected(&self) -> Vec<String> {
-        self.unexpected.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.unexpected.lock().clone()
     }
 }
 
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let again = self.again.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let again = self.again.lock().clone();
         write!(
             f,
             "{} acknowledged, the slowest after {} ms, sent again: {again:?}",

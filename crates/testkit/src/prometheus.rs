@@ -8,6 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{ensure, Context as _};
 use er_deploy::client::Client;
 use er_deploy::prometheus::{query, Sample};
+use reqwest::Method;
+use serde_json::Value;
 
 use crate::platform::{free_ports, need, on_path, root, Platform, PROVIDERS};
 use crate::wait::until;
@@ -45,6 +47,7 @@ impl Prometheus {
             .arg(dir.join("prometheus.yml"))
             .arg("--storage.tsdb.path")
             .arg(dir.join("data"))
+            .arg("--enable-feature=exemplar-storage")
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -83,6 +86,26 @@ impl Prometheus {
             let value = self.value(promql).await?;
             ensure!(right(value), "it is {value}");
             Ok(Some(value))
+        })
+        .await
+    }
+
+    /// Waits until a histogram has an exemplar of this trace.
+    ///
+    /// # Errors
+    /// Which exemplars it has.
+    pub async fn exemplified(&self, histogram: &str, trace: &str) -> anyhow::Result<()> {
+        until("an exemplar", SCRAPED_WITHIN, || async {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+            let (start, end) = ((now - 3_600).to_string(), (now + 60).to_string());
+            let asked = [("query", format!("{histogram}_bucket")), ("start", start), ("end", end)];
+            let request = self.client.raw(Method::POST, &format!("{}/api/v1/query_exemplars", self.url));
+            let said: Value = serde_json::from_str(&Client::answer(request.form(&asked)).await?.body)?;
+            let series = said["data"].as_array().with_context(|| format!("no exemplars: {said}"))?;
+            let exemplars = series.iter().filter_map(|series| series["exemplars"].as_array()).flatten();
+            let mut traces = exemplars.map(|exemplar| &exemplar["labels"]["trace_id"]);
+            ensure!(traces.any(|known| known == trace), "{histogram} has none of {trace}: {said}");
+            Ok(Some(()))
         })
         .await
     }

@@ -11,7 +11,7 @@ mod span;
 
 pub use context::{client, header, parse, TRACEPARENT};
 pub use opentelemetry::trace::SpanContext;
-pub use span::{begin, child, failed, follow, note};
+pub use span::{begin, child, current, failed, follow, note};
 
 #[doc(hidden)]
 pub use tracing;

@@ -35,6 +35,12 @@ pub fn child(span: impl FnOnce() -> Span) -> Span {
     span()
 }
 
+/// What is under way here, where it is sampled.
+#[must_use]
+pub fn current() -> Option<SpanContext> {
+    crate::on().then(Span::current).as_ref().and_then(context)
+}
+
 /// What goes on elsewhere. It has one parent, the first that is sampled, and links to the others: it is part of one
 /// trace, and the others end here with a link from it.
 pub fn follow(carried: impl IntoIterator<Item = SpanContext>, span: impl FnOnce() -> Span) -> Span {
@@ -131,6 +137,8 @@ mod tests {
             // A client has no say in whether its batch is traced, and none in which trace that is.
             let first = begin([remote(1, "00"), remote(2, "01")], || crate::span!("first", otel.kind = "server"));
             let said = parse(&header(&first).unwrap()).unwrap();
+            assert_eq!(current(), None);
+            assert_eq!(first.in_scope(current).map(|here| here.span_id()), Some(said.span_id()));
             let part = first.in_scope(|| child(|| crate::span!("part")));
             failed(&part, "timeout");
             note(&part, "count", || 2);

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use er_consumer::{Limits, TENANT_IMPORTS};
 use er_deploy::app::Apps;
 use er_event::keys::valid_tenant;
+use parking_lot::Mutex;
 use serde_json::{json, Value};
 use tokio::sync::{OnceCell, Semaphore};
 
@@ -86,14 +87,14 @@ impl Inner {
     }
 
     pub(crate) fn turn(&self, app: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut turns = lock(&self.turns);
+        let mut turns = self.turns.lock();
         // Those that nobody waits for are dropped, or there would be one for each that ever was.
         turns.retain(|_, turn| Arc::strong_count(turn) > 1);
         Arc::clone(turns.entry(app.to_owned()).or_default())
     }
 
     pub(crate) fn note_progress(&self, app: &str, progress: Option<&str>) {
-        let mut all = lock(&self.progress);
+        let mut all = self.progress.lock();
         match progress {
             Some(text) => all.insert(app.to_owned(), text.to_owned()),
             None => all.remove(app),
@@ -101,7 +102,7 @@ impl Inner {
     }
 
     fn progress(&self, app: &str) -> Option<String> {
-        lock(&self.progress).get(app).cloned()
+        self.progress.lock().get(app).cloned()
     }
 }
 
@@ -423,8 +424,4 @@ pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(format!("it broke off: {e}")))?
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

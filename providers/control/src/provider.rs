@@ -1,11 +1,12 @@
 //! The provider as the lattice sees it: configuration, links, health, shutdown.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use async_nats::jetstream;
 use er_provider_control::{gateway, keto, Desk};
 use er_provider_kit::links;
+use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tracing::info;
 use wasmcloud_provider_sdk::{Context, HealthCheckRequest, HealthCheckResponse, Provider, ProviderInitConfig};
@@ -50,7 +51,7 @@ impl Provider for Control {
             .with_context(|| format!("NATS at {url}"))?;
         let js = jetstream::new(nats);
         let desk = Desk::new(js.clone(), settings.desk)?;
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.running.lock();
         // Goes on with what is half done.
         running.push(tokio::spawn(desk.clone().run()));
         running.push(tokio::spawn(gateway::run(js.clone(), settings.gateway)));
@@ -69,7 +70,7 @@ impl Provider for Control {
     }
 
     async fn shutdown(&self) -> anyhow::Result<()> {
-        for running in self.running.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        for running in self.running.lock().drain(..) {
             running.abort();
         }
         er_provider_kit::trace::flush().await;

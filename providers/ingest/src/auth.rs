@@ -1,7 +1,7 @@
 //! Who is calling: API keys and tokens of the gateway, asked of the ingest component and believed for a short while.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::http::{header, HeaderMap, HeaderName};
@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
 use er_event::{keys, Kind, Problem};
 use er_tenant::Principal;
+use parking_lot::Mutex;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
 use crate::admission::Admission;
@@ -77,7 +78,7 @@ impl Keys {
     }
 
     fn slot(&self, hash: String) -> Slot {
-        let mut slots = lock(&self.slots);
+        let mut slots = self.slots.lock();
         if slots.len() >= KEYS_MAX && !slots.contains_key(&hash) {
             let good = |slot: &Slot| slot.try_lock().is_ok_and(|known| matches!(&*known, Some((_, Ok(_)))));
             slots.retain(|_, slot| good(slot));
@@ -139,10 +140,6 @@ fn unix_now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,7 +162,7 @@ mod tests {
         for n in 0..3 * KEYS_MAX {
             *keys.slot(n.to_string()).try_lock().unwrap() = Some((now, Err(refused())));
         }
-        let slots = lock(&keys.slots);
+        let slots = keys.slots.lock();
         assert!(slots.len() <= KEYS_MAX);
         assert!(slots["good"].try_lock().unwrap().is_some());
     }

@@ -4,13 +4,14 @@
 //! up to the limits of a call.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use er_event::frame::{FrameWriter, Request};
 use er_event::limits::BATCH_BYTES_MAX;
 use er_event::{Kind, Problem};
 use er_provider_kit::trace::{self, SpanContext};
 use metrics::{counter, histogram};
+use parking_lot::Mutex;
 use tokio::sync::{oneshot, Semaphore};
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span};
@@ -73,7 +74,7 @@ impl Batcher {
     /// Queues a job, and sees to it that somebody works on its tenant's queue.
     pub fn push(&self, tenant: &Arc<str>, admission: &Admission, job: Job) {
         let start = {
-            let mut queues = lock(&self.queues);
+            let mut queues = self.queues.lock();
             let queue = queues.entry(Arc::clone(tenant)).or_default();
             queue.waiting.push_back(job);
             let start = queue.running < TENANT_CALLS_MAX;
@@ -111,7 +112,7 @@ impl Batcher {
     /// The next group; empty ends the worker, and forgets a tenant that nobody works for. What nobody waits for any
     /// longer, since its client left or its deadline passed, is not begun.
     fn take(&self, tenant: &Arc<str>) -> Vec<Job> {
-        let mut queues = lock(&self.queues);
+        let mut queues = self.queues.lock();
         let Some(queue) = queues.get_mut(tenant) else {
             return Vec::new();
         };
@@ -224,8 +225,4 @@ fn refuse(group: Vec<Job>, problem: &Problem) {
     for job in group {
         let _ = job.reply.send(vec![Err(problem.clone()); job.requests]);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

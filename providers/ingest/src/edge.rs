@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::future::Future;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::http::{HeaderMap, HeaderValue};
@@ -14,6 +14,7 @@ use er_event::{Kind, Problem};
 use er_provider_kit::trace::{self, SpanContext};
 use er_tenant::Principal;
 use metrics::counter;
+use parking_lot::RwLock;
 use tokio::sync::{oneshot, OwnedSemaphorePermit, Semaphore};
 
 use crate::admission::Admission;
@@ -81,11 +82,11 @@ impl Edge {
 
     /// Where admission is asked; none while the link is away.
     pub fn set_admission(&self, admission: Option<Admission>) {
-        *self.admission.write().unwrap_or_else(PoisonError::into_inner) = admission;
+        *self.admission.write() = admission;
     }
 
     fn admission(&self) -> Result<Admission, Problem> {
-        self.admission.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(|| {
+        self.admission.read().clone().ok_or_else(|| {
             Problem::new(Kind::Unavailable, "the ingest component is not linked yet").retry_after_ms(SHED_RETRY_MS)
         })
     }

@@ -1,10 +1,10 @@
 //! How many events a tenant may send: a token bucket each, in events.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use er_tenant::Quota;
+use parking_lot::Mutex;
 
 /// Buckets kept at once. A tenant whose bucket is forgotten starts with a full one.
 const TENANTS_MAX: usize = 100_000;
@@ -79,7 +79,7 @@ impl Quotas {
     }
 
     fn with<R>(&self, tenant: &str, burst: f64, f: impl FnOnce(&mut Bucket) -> R) -> R {
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buckets = self.buckets.lock();
         if buckets.len() >= TENANTS_MAX {
             buckets.clear();
         }

@@ -1,9 +1,9 @@
 //! Who was refused: a line in the log each, and no more of them than a log can bear.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use er_event::{keys, Problem};
+use parking_lot::Mutex;
 use tracing::warn;
 
 /// Lines of one [`WINDOW`]; further refusals are counted, and the count is told with the next line.
@@ -39,7 +39,7 @@ impl Refusals {
 
     /// Whether there is room for a line, and how many before it found none.
     fn room(&self, now: Instant) -> Option<u64> {
-        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut written = self.0.lock();
         if written.since.is_none_or(|since| now.saturating_duration_since(since) >= WINDOW) {
             written.since = Some(now);
             written.lines = 0;

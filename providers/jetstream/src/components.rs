@@ -79,6 +79,11 @@ pub enum ComponentError {
 // === impl ComponentError ===
 
 impl ComponentError {
+    /// Whether the component came to the end of its work: nothing that its host does or lacks explains it.
+    pub fn is_its_own(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::Call(CallError::TooLarge { .. }))
+    }
+
     /// One word for what happened, as metrics have it.
     pub fn word(&self) -> &'static str {
         match self {

@@ -15,7 +15,7 @@ use tracing::{debug, info, warn};
 use crate::ack::Delivery;
 use crate::delivery::Away;
 use crate::gate::Gate;
-use crate::lane::{Hops, Lane, Memory};
+use crate::lane::{Calls, Lane, Memory};
 use crate::provider::Jetstream;
 use crate::publish::now_us;
 use crate::pull::{Prefetch, Puller};
@@ -50,7 +50,7 @@ pub struct Consumer {
     /// As JetStream calls its place.
     pub durable: Arc<str>,
     pub settings: Arc<ConsumerSettings>,
-    pub hops: Arc<Hops>,
+    pub calls: Arc<Calls>,
     /// Messages that were written to be tried again since it was looked at how many wait; as many as it takes to look, at first.
     pub retried: Arc<AtomicUsize>,
     pub usage: UsageLog,

@@ -28,7 +28,6 @@ use crate::retry::{dead_letter, Policy, Unhandled, ATTEMPT, POLICY_STAGE};
 /// What tells one call's events from another's.
 #[derive(Debug, Clone, Copy)]
 struct Call<'a> {
-    lane: Lane,
     /// Which attempt, from 1.
     attempt: u32,
     received_us: u64,
@@ -77,7 +76,7 @@ impl Consumer {
     ) -> Result<(), Away> {
         let id = format!("{}.{}.{}", lane.word(), first.position().0, group.len());
         let attempt = header(first, ATTEMPT).unwrap_or(1);
-        let call = Call { lane, attempt, received_us: first.received_us(), id: &id, round: first.round() };
+        let call = Call { attempt, received_us: first.received_us(), id: &id, round: first.round() };
         let batch = crate::batch::joined(group).map_err(|e| Away(e.to_string()))?;
         let text = std::str::from_utf8(&batch).map_err(|e| Away(e.to_string()))?;
         let mut metered = Deliveries::of(group.len());
@@ -217,10 +216,10 @@ impl Consumer {
 
     /// `events`: a batch of `count` events.
     async fn attempt(&self, events: &str, count: usize, call: Call<'_>) -> Result<Called, Away> {
-        self.hops.note(call.lane, furthest(events));
+        let under_way = self.calls.begin(furthest(events), count);
         let started = Instant::now();
         let answer = handle(&self.caller, &self.id, events, self.settings.timeout).await;
-        self.hops.note(call.lane, 0);
+        drop(under_way);
         histogram!("eventrunner_delivery_batch_events").record(count as f64);
         let (wall, handled_us) = (started.elapsed(), now_us());
         histogram!("eventrunner_delivery_call_seconds").record(wall.as_secs_f64());
@@ -252,7 +251,7 @@ impl Consumer {
             Err(error @ ComponentError::Call(CallError::NoResponders { .. } | CallError::Lattice(_))) => {
                 return Err(Away(error.to_string()))
             }
-            Err(error) if !matches!(error, ComponentError::Refused { .. }) && self.settling().await => {
+            Err(error) if !error.is_its_own() && self.settling().await => {
                 info!(consumer = &*self.id, reason = %error, "a first call failed: its host may not have its links yet");
                 return Err(Away(error.to_string()));
             }

@@ -1,11 +1,18 @@
 //! `emitter`: a consumer's own events, into the stream of the tenant that its link names.
 
+use std::time::Duration;
+
+use metrics::counter;
 use wasmcloud_provider_sdk::Context;
 
 use crate::bindings::exports::eventrunner::platform::emitter::Handler;
 use crate::bindings::exports::eventrunner::platform::raw_log::Entry;
+use crate::lane::Spent;
 use crate::provider::Jetstream;
 use crate::publish::now_us;
+
+/// How long a consumer waits for the answer that it emits too much. One that does not listen would keep the lattice busy.
+const SPENT_WAIT: Duration = Duration::from_secs(1);
 
 impl Handler<Option<Context>> for Jetstream {
     async fn emit(&self, cx: Option<Context>, batch: String) -> anyhow::Result<Result<u32, String>> {
@@ -18,9 +25,11 @@ impl Jetstream {
         self.check_link(cx, "emitter").await.map_err(|fault| fault.detail)?;
         let source = cx.and_then(|cx| cx.component.as_deref()).unwrap_or_default();
         // The tenant is the link's, never the caller's word.
-        let (tenant, hop) =
+        let (tenant, calls) =
             self.emitter(source).ok_or_else(|| format!("{source} has no emitter link with a `tenant`"))?;
+        let hop = bounded(calls.enter()).await?;
         let (entries, count) = er_event::admit::admit_emitted(&tenant, batch, source, hop + 1, now_us())?;
+        bounded(calls.spend(count)).await?;
         let entries = entries
             .into_iter()
             .map(|entry| Entry {
@@ -31,7 +40,15 @@ impl Jetstream {
             })
             .collect();
         self.append_raw(&tenant, entries).await.map_err(|fault| fault.detail)?;
-        metrics::counter!("eventrunner_delivery_events_emitted_total").increment(count as u64);
+        counter!("eventrunner_delivery_events_emitted_total").increment(count as u64);
         u32::try_from(count).map_err(|e| e.to_string())
     }
+}
+
+async fn bounded<T>(counted: Result<T, Spent>) -> Result<T, String> {
+    if counted.is_err() {
+        counter!("eventrunner_delivery_emits_refused_total").increment(1);
+        tokio::time::sleep(SPENT_WAIT).await;
+    }
+    counted.map_err(|spent| spent.to_string())
 }

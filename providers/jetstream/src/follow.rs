@@ -1,11 +1,12 @@
 //! A bucket's records in memory, followed as they change: what is looked up for every batch.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::kv::{Entry, Operation, Store};
 use futures::StreamExt as _;
+use parking_lot::RwLock;
 use tokio::sync::{oneshot, watch};
 use tracing::{error, warn};
 
@@ -48,19 +49,19 @@ impl<R: Record> Followed<R> {
 
     /// The record with the revision of its key.
     pub fn at(&self, owner: &str) -> Option<(u64, R)> {
-        let records = self.0.records.read().unwrap_or_else(PoisonError::into_inner);
+        let records = self.0.records.read();
         records.get(owner).and_then(|(revision, record)| Some((*revision, record.clone()?)))
     }
 
     /// Whether there is a record, and nobody can say what it says.
     pub fn unreadable(&self, owner: &str) -> bool {
-        let records = self.0.records.read().unwrap_or_else(PoisonError::into_inner);
+        let records = self.0.records.read();
         records.get(owner).is_some_and(|(_, record)| record.is_none())
     }
 
     /// Every record with whom it is of.
     pub fn all(&self) -> Vec<(String, R)> {
-        let records = self.0.records.read().unwrap_or_else(PoisonError::into_inner);
+        let records = self.0.records.read();
         records.iter().filter_map(|(owner, (_, record))| Some((owner.clone(), record.clone()?))).collect()
     }
 
@@ -108,7 +109,7 @@ impl<R: Record> Followed<R> {
             self.note(entry);
         }
         let there: HashSet<&str> = entries.iter().filter_map(|entry| R::owner(&entry.key)).collect();
-        let mut records = self.0.records.write().unwrap_or_else(PoisonError::into_inner);
+        let mut records = self.0.records.write();
         records.retain(|owner, _| there.contains(owner.as_str()));
         drop(records);
         self.0.changed.send_replace(());
@@ -131,7 +132,7 @@ impl<R: Record> Followed<R> {
             })),
             Operation::Delete | Operation::Purge => None,
         };
-        let mut records = self.0.records.write().unwrap_or_else(PoisonError::into_inner);
+        let mut records = self.0.records.write();
         // What was read may be newer than what the watch still has to tell.
         if records.get(owner).is_none_or(|(revision, _)| *revision < entry.revision) {
             match record {

@@ -3,12 +3,13 @@
 //! It fails closed: where no policy decided, nothing is delivered, and what waits is asked about again.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use er_provider_kit::call::Caller;
 use er_provider_kit::metrics::{failed, Stage};
 use metrics::{counter, gauge};
+use parking_lot::Mutex;
 use serde_json::json;
 use tracing::warn;
 
@@ -65,11 +66,11 @@ pub struct Kept(HashMap<String, (Instant, Option<Arc<Denial>>)>);
 
 impl Decider {
     pub fn link(&self, target: &str) {
-        lock(&self.0).target = Some(target.into());
+        self.0.lock().target = Some(target.into());
     }
 
     pub fn unlink(&self, target: &str) {
-        let mut told = lock(&self.0);
+        let mut told = self.0.lock();
         if told.target.as_deref() == Some(target) {
             told.target = None;
         }
@@ -77,7 +78,7 @@ impl Decider {
 
     /// Why nothing can be delivered now; none where nothing is known against it.
     pub fn trouble(&self) -> Option<String> {
-        let told = lock(&self.0);
+        let told = self.0.lock();
         match told.target {
             None => Some("nobody is linked to decide what may be delivered (interface `policy`)".into()),
             Some(_) => told.trouble.clone(),
@@ -87,7 +88,7 @@ impl Decider {
     async fn decide(&self, caller: &Caller, questions: &[String]) -> Result<Vec<Decision>, String> {
         let result = self.ask(caller, questions).await;
         gauge!("eventrunner_delivery_policy_answers").set(if result.is_ok() { 1.0 } else { 0.0 });
-        let mut told = lock(&self.0);
+        let mut told = self.0.lock();
         match &result {
             Ok(_) => {
                 if told.trouble.take().is_some() {
@@ -107,7 +108,7 @@ impl Decider {
     }
 
     async fn ask(&self, caller: &Caller, questions: &[String]) -> Result<Vec<Decision>, String> {
-        let target = lock(&self.0).target.clone();
+        let target = self.0.lock().target.clone();
         let target = target.ok_or("nobody is linked to decide (interface `policy`)")?;
         let mut decisions = Vec::with_capacity(questions.len());
         for part in questions.chunks(QUESTIONS_MAX) {
@@ -136,7 +137,7 @@ impl Gate {
         let mut denied = Denied::new();
         let mut unknown = Vec::new();
         {
-            let kept = lock(&self.kept);
+            let kept = self.kept.lock();
             for event_type in types {
                 match kept.of(event_type, now) {
                     Some(None) => {}
@@ -155,7 +156,7 @@ impl Gate {
             counter!("eventrunner_delivery_policy_waits_total").increment(1);
             return Err(format!("tenant {} is suspended, or there is none of that name", self.tenant));
         }
-        let mut kept = lock(&self.kept);
+        let mut kept = self.kept.lock();
         kept.make_room(unknown.len(), now);
         for (event_type, decision) in unknown.into_iter().zip(decisions) {
             let denial =
@@ -197,10 +198,6 @@ impl Kept {
             self.0.clear();
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! A consumer's two lanes: each has one call under way, and remembers what it needs of its own.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::collections::{BTreeMap, VecDeque};
+
+use er_event::limits::BATCH_EVENTS_MAX;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::ack::Place;
 use crate::meter::Deliveries;
@@ -9,6 +11,11 @@ use crate::streams;
 
 /// Places that a lane remembers: more than are asked for ahead.
 const SETTLED_MAX: usize = 1_024;
+/// Events that a call may emit: so many for each event it was given, and a full batch at least.
+const EMITTED_PER_EVENT: usize = 16;
+const EMITTED_MIN: usize = BATCH_EVENTS_MAX;
+/// What a call of `emit` counts at the least, whatever becomes of it: one that is refused costs the platform as much.
+const EMIT_COUNTS: usize = 8;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
@@ -18,9 +25,42 @@ pub enum Lane {
     Again,
 }
 
-/// Hops of the events that each lane is working on, for what the consumer emits meanwhile.
+/// The calls of one consumer that are under way: one a lane, and for a moment more where a link is put anew.
 #[derive(Debug, Default)]
-pub struct Hops([AtomicU32; 2]);
+pub struct Calls(Mutex<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    next: u64,
+    calls: BTreeMap<u64, Call>,
+}
+
+#[derive(Debug)]
+struct Call {
+    /// Of the furthest event that it works on.
+    hop: u32,
+    /// Events that it may still emit.
+    left: usize,
+}
+
+/// A call that is under way until this is dropped.
+#[derive(Debug)]
+pub struct UnderWay<'c> {
+    calls: &'c Calls,
+    number: u64,
+}
+
+/// Why nothing more is taken of what a consumer emits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Spent {
+    #[error("no call is under way: what a consumer emits after its call ended, or was given up, is not taken")]
+    NoCall,
+    #[error(
+        "too much is emitted: a call may emit {EMITTED_PER_EVENT} events for each that it was given, {EMITTED_MIN} at least, \
+         and every emit counts as {EMIT_COUNTS} at least. Nothing of this batch was taken. Emit fewer events, or more of them at once"
+    )]
+    TooMuch,
+}
 
 /// What a lane knows of messages that were not acknowledged yet, or so late that they come again.
 #[derive(Debug, Default)]
@@ -58,17 +98,56 @@ impl Lane {
     }
 }
 
-// === impl Hops ===
+// === impl Calls ===
 
-impl Hops {
-    /// 0 between calls, or one lane's last events would count for the other's.
-    pub fn note(&self, lane: Lane, hop: u32) {
-        self.0[lane as usize].store(hop, Ordering::Relaxed);
+impl Calls {
+    /// `hop`: of the furthest event of the call, of `events` in all.
+    pub fn begin(&self, hop: u32, events: usize) -> UnderWay<'_> {
+        let mut table = self.lock();
+        let number = table.next;
+        table.next += 1;
+        let left = (events * EMITTED_PER_EVENT).max(EMITTED_MIN);
+        table.calls.insert(number, Call { hop, left });
+        UnderWay { calls: self, number }
     }
 
-    /// An emitted event does not say which call it is of: it is as far as the furthest.
-    pub fn furthest(&self) -> u32 {
-        self.0.iter().map(|hop| hop.load(Ordering::Relaxed)).max().unwrap_or_default()
+    /// Counts a call of `emit`. What is emitted does not say which call it is of: it is as far as the furthest of them,
+    /// which is returned.
+    pub fn enter(&self) -> Result<u32, Spent> {
+        let mut table = self.lock();
+        let hop = table.calls.values().map(|call| call.hop).max().ok_or(Spent::NoCall)?;
+        table.spend(EMIT_COUNTS)?;
+        Ok(hop)
+    }
+
+    /// Counts its events.
+    pub fn spend(&self, events: usize) -> Result<(), Spent> {
+        self.lock().spend(events.saturating_sub(EMIT_COUNTS))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.0.lock()
+    }
+}
+
+impl Table {
+    /// All of it, or nothing.
+    fn spend(&mut self, mut events: usize) -> Result<(), Spent> {
+        if self.calls.values().map(|call| call.left).sum::<usize>() < events {
+            return Err(Spent::TooMuch);
+        }
+        for call in self.calls.values_mut() {
+            let part = events.min(call.left);
+            call.left -= part;
+            events -= part;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.calls.lock().calls.remove(&self.number);
     }
 }
 
@@ -101,16 +180,45 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_lane_does_not_bring_the_others_events_back_to_the_start() {
-        let hops = Hops::default();
-        hops.note(Lane::Fresh, 7);
-        hops.note(Lane::Again, 0);
-        assert_eq!(hops.furthest(), 7);
-        hops.note(Lane::Again, 8);
-        assert_eq!(hops.furthest(), 8);
-        hops.note(Lane::Again, 0);
-        hops.note(Lane::Fresh, 0);
-        assert_eq!(hops.furthest(), 0, "between calls nothing is ahead");
+    fn one_call_does_not_bring_the_others_events_back_to_the_start() {
+        let calls = Calls::default();
+        let fresh = calls.begin(7, 1);
+        let again = calls.begin(0, 1);
+        assert_eq!(calls.enter(), Ok(7));
+        drop(again);
+        let again = calls.begin(8, 1);
+        assert_eq!(calls.enter(), Ok(8));
+        drop(again);
+        assert_eq!(calls.enter(), Ok(7));
+        drop(fresh);
+        assert_eq!(calls.enter(), Err(Spent::NoCall), "between calls nothing is taken");
+    }
+
+    #[test]
+    fn a_call_emits_so_many_for_each_event_and_a_full_batch_at_least() {
+        let calls = Calls::default();
+        let emit = |events: usize| calls.enter().and_then(|_| calls.spend(events));
+        let small = calls.begin(0, 1);
+        assert_eq!(emit(EMITTED_MIN), Ok(()));
+        assert_eq!(emit(1), Err(Spent::TooMuch));
+        drop(small);
+        let large = calls.begin(0, 256);
+        for _ in 0..4 {
+            assert_eq!(emit(1_024), Ok(()));
+        }
+        assert_eq!(emit(1), Err(Spent::TooMuch));
+        let other = calls.begin(0, 1);
+        assert_eq!(emit(1_000), Ok(()), "what another call may emit is there as well");
+        assert_eq!(emit(100), Err(Spent::TooMuch));
+        drop((large, other));
+    }
+
+    #[test]
+    fn what_is_refused_counts_too() {
+        let calls = Calls::default();
+        let _call = calls.begin(0, 1);
+        let taken = (0..1_000).take_while(|_| calls.enter().is_ok()).count();
+        assert_eq!(taken, EMITTED_MIN / EMIT_COUNTS);
     }
 
     #[test]

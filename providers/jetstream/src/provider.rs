@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,6 +11,7 @@ use er_provider_kit::{links, Caller};
 use er_tenant::consumers::{State, CONSUMERS_BUCKET, REPLAYS_BUCKET};
 use er_tenant::rules::RULES_BUCKET;
 use er_tenant::TENANTS_BUCKET;
+use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,7 +28,7 @@ use crate::consumer::{self, Consumer};
 use crate::fault::fault;
 use crate::follow::Followed;
 use crate::gate::{Decider, Gate};
-use crate::lane::Hops;
+use crate::lane::Calls;
 use crate::replay;
 use crate::settings::{CollectorSettings, ConsumerSettings, EmitterSettings, EngineSettings, ProviderSettings};
 use crate::shard::Shard;
@@ -55,8 +56,8 @@ struct Inner {
     /// Workers by the component they feed.
     workers: Mutex<HashMap<String, CancellationToken>>,
     emitters: Mutex<HashMap<String, EmitterSettings>>,
-    /// Hops of what each consumer is working on.
-    hops: Mutex<HashMap<String, Arc<Hops>>>,
+    /// What each consumer is working on.
+    calls: Mutex<HashMap<String, Arc<Calls>>>,
     decider: Decider,
     /// Set once what waits is looked at.
     backlog: OnceLock<()>,
@@ -152,11 +153,12 @@ impl Jetstream {
         links::check(cx, interface).await.map_err(|refusal| fault(FaultCode::Denied, refusal.to_string()))
     }
 
-    /// The tenant of an emitting component, and the hop of what it works on.
-    pub fn emitter(&self, source: &str) -> Option<(String, u32)> {
-        let tenant = lock(&self.inner.emitters).get(source)?.tenant.clone();
-        let hop = lock(&self.inner.hops).get(source).map_or(0, |hops| hops.furthest());
-        Some((tenant, hop))
+    /// The tenant of an emitting component, and its calls under way.
+    pub fn emitter(&self, source: &str) -> Option<(String, Arc<Calls>)> {
+        let tenant = self.inner.emitters.lock().get(source)?.tenant.clone();
+        // A component that nothing is delivered to has no calls.
+        let calls = self.inner.calls.lock().get(source).cloned().unwrap_or_default();
+        Some((tenant, calls))
     }
 
     fn worker<F, Fut>(&self, target: &str, start: F)
@@ -165,7 +167,7 @@ impl Jetstream {
         Fut: std::future::Future<Output = anyhow::Result<()>> + Send,
     {
         let stop = CancellationToken::new();
-        if let Some(old) = lock(&self.inner.workers).insert(target.to_string(), stop.clone()) {
+        if let Some(old) = self.inner.workers.lock().insert(target.to_string(), stop.clone()) {
             old.cancel();
         }
         let provider = self.clone();
@@ -224,7 +226,7 @@ impl Jetstream {
 
     fn feed_consumer(&self, target: &str, settings: ConsumerSettings) {
         let id: Arc<str> = target.into();
-        let hops = Arc::clone(lock(&self.inner.hops).entry(target.to_string()).or_default());
+        let calls = Arc::clone(self.inner.calls.lock().entry(target.to_string()).or_default());
         self.worker(target, move |provider, stop| async move {
             let parts = provider.parts().await?;
             let (name, durable) = consumer::names(&id, &settings);
@@ -247,7 +249,7 @@ impl Jetstream {
                 name: name.into(),
                 durable: durable.into(),
                 settings: Arc::new(settings),
-                hops,
+                calls,
                 // It is not known yet what waits from before.
                 retried: Arc::new(AtomicUsize::new(consumer::LOOK_AFTER)),
                 usage: parts.usage.clone(),
@@ -312,22 +314,22 @@ impl Provider for Jetstream {
     async fn receive_link_config_as_target(&self, link: LinkConfig<'_>) -> anyhow::Result<()> {
         if link.wit_metadata.2.iter().any(|interface| interface == "emitter") {
             let settings = EmitterSettings::parse(link.source_id, link.config)?;
-            lock(&self.inner.emitters).insert(link.source_id.to_string(), settings);
+            self.inner.emitters.lock().insert(link.source_id.to_string(), settings);
         }
         Ok(())
     }
 
     async fn delete_link_as_source(&self, link: impl LinkDeleteInfo) -> anyhow::Result<()> {
-        if let Some(stop) = lock(&self.inner.workers).remove(link.get_target_id()) {
+        if let Some(stop) = self.inner.workers.lock().remove(link.get_target_id()) {
             stop.cancel();
         }
-        lock(&self.inner.hops).remove(link.get_target_id());
+        self.inner.calls.lock().remove(link.get_target_id());
         self.inner.decider.unlink(link.get_target_id());
         Ok(())
     }
 
     async fn delete_link_as_target(&self, link: impl LinkDeleteInfo) -> anyhow::Result<()> {
-        lock(&self.inner.emitters).remove(link.get_source_id());
+        self.inner.emitters.lock().remove(link.get_source_id());
         Ok(())
     }
 
@@ -337,7 +339,7 @@ impl Provider for Jetstream {
                 let state = parts.nats.connection_state();
                 let connected = state == async_nats::connection::State::Connected;
                 // Only where somebody is to be delivered to.
-                let trouble = self.inner.decider.trouble().filter(|_| !lock(&self.inner.hops).is_empty());
+                let trouble = self.inner.decider.trouble().filter(|_| !self.inner.calls.lock().is_empty());
                 HealthCheckResponse {
                     healthy: connected && trouble.is_none(),
                     message: Some(match trouble {
@@ -352,7 +354,7 @@ impl Provider for Jetstream {
     }
 
     async fn shutdown(&self) -> anyhow::Result<()> {
-        for (_, stop) in lock(&self.inner.workers).drain() {
+        for (_, stop) in self.inner.workers.lock().drain() {
             stop.cancel();
         }
         self.inner.tasks.close();
@@ -363,8 +365,4 @@ impl Provider for Jetstream {
         er_provider_kit::trace::flush().await;
         Ok(())
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,6 @@
 //! Consumers that are held: by their owner, by an update, or because they failed too often in a row.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -9,6 +8,7 @@ use async_nats::jetstream::kv::{Store, UpdateErrorKind};
 use er_event::event::rfc3339_us;
 use er_tenant::consumers::{owner, owner_of_state, seen_path, state_path, By, Seen, State, EVERY_STATE};
 use metrics::counter;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -122,7 +122,7 @@ impl Strikes {
             return false;
         }
         let at_leisure = (emits || age > EMITTER_WITHIN) && hosts::run(component).await;
-        let mut leisure = self.leisure.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut leisure = self.leisure.lock();
         *leisure = at_leisure.then(|| leisure.unwrap_or_else(Instant::now));
         leisure.is_none_or(|since| since.elapsed() < LEISURE)
     }

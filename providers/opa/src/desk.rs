@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use async_nats::jetstream;
 use er_policy::{Answer, Bundle, Compiled, Evaluator, Failure, Limits, Ready};
 use metrics::{counter, gauge, histogram};
+use parking_lot::Mutex;
 use serde_json::{json, Value};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
@@ -144,7 +145,7 @@ impl Desk {
     /// Who there is.
     #[must_use]
     pub fn names(&self) -> Arc<Names> {
-        Arc::clone(&lock(&self.0.names))
+        Arc::clone(&self.0.names.lock())
     }
 
     /// Waits until the decisions that were made are in the log.
@@ -165,7 +166,7 @@ impl Desk {
     /// Whether it can allow anything, and what is to be said of it.
     #[must_use]
     pub fn health(&self) -> (bool, String) {
-        let told = lock(&self.0.told);
+        let told = self.0.told.lock();
         let revision = self.0.evaluator.revision();
         let loaded = !revision.is_empty();
         let mut says = if loaded { format!("decides by {revision}") } else { "no policy is loaded".to_owned() };
@@ -185,7 +186,7 @@ impl Desk {
     /// As `policies.state` has it.
     #[must_use]
     pub fn state(&self) -> Value {
-        let told = lock(&self.0.told);
+        let told = self.0.told.lock();
         json!({
             "revision": &*self.0.evaluator.revision(),
             "activation": told.activation,
@@ -205,7 +206,7 @@ impl Desk {
             ticks.tick().await;
             // Each question has a deadline of its own. What else takes time is compiling, which must come to its end.
             let away = self.ask(&js).await.err().map(|error| format!("{error:#}"));
-            let mut told = lock(&self.0.told);
+            let mut told = self.0.told.lock();
             if away.is_some() && told.away != away {
                 warn!(error = away, "what counts can't be asked, trying again");
             } else if away.is_none() && told.away.is_some() {
@@ -292,7 +293,7 @@ impl Desk {
                 if let Some(tenants) = &mut followed.tenants {
                     tenants.settle();
                 }
-                let mut told = lock(&self.0.told);
+                let mut told = self.0.told.lock();
                 told.current = current;
                 told.activation = place;
                 told.refused = None;
@@ -308,12 +309,12 @@ impl Desk {
 
     fn activated(&self, made: Made) {
         self.0.evaluator.activate(made.ready);
-        *lock(&self.0.names) = Arc::new(made.names);
+        *self.0.names.lock() = Arc::new(made.names);
     }
 
     /// What counted before goes on doing so.
     fn refuse(&self, followed: &mut Followed, place: u64, reason: &str) {
-        let mut told = lock(&self.0.told);
+        let mut told = self.0.told.lock();
         if told.refused.as_deref() != Some(reason) {
             warn!(reason, revision = &*self.0.evaluator.revision(), "refused a policy, the one before it stays");
             counter!("eventrunner_policy_refusals_total").increment(1);
@@ -470,8 +471,4 @@ impl std::fmt::Debug for Version {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Version").field("bundle", self.compiled.revision()).finish_non_exhaustive()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,12 +1,13 @@
 //! The provider as the lattice sees it: configuration, links, health, shutdown.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use async_nats::jetstream;
 use er_provider_kit::links;
 use er_provider_opa::Desk;
+use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tracing::info;
 use wasmcloud_provider_sdk::{Context, HealthCheckRequest, HealthCheckResponse, Provider, ProviderInitConfig};
@@ -79,7 +80,7 @@ impl Provider for Opa {
         tokio::spawn(writer.run(js.clone(), replicas, settings.log_age_max, settings.log_bytes_max));
         let follower = desk.clone();
         let following = tokio::spawn(async move { follower.follow(js).await });
-        *self.following.lock().unwrap_or_else(PoisonError::into_inner) = Some(following);
+        *self.following.lock() = Some(following);
         // Set once: the SDK initializes a provider once.
         let _ = self.desk.set(desk);
         Ok(())
@@ -94,7 +95,7 @@ impl Provider for Opa {
     }
 
     async fn shutdown(&self) -> anyhow::Result<()> {
-        if let Some(following) = self.following.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(following) = self.following.lock().take() {
             following.abort();
         }
         if let Some(desk) = self.desk.get() {

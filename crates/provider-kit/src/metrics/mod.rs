@@ -1,6 +1,7 @@
 //! The Prometheus endpoint of a provider, what every provider reports of itself, and the counters that steps have in common.
 
 mod documented;
+mod exemplars;
 mod serve;
 mod snapshot;
 

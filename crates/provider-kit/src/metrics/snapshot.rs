@@ -2,10 +2,9 @@
 //!
 //! A recorder keeps for good what was ever set. For labels that come and go, as tenants do, that would be a leak.
 
-use std::sync::{Mutex, PoisonError};
-
 use metrics::with_local_recorder;
 use metrics_exporter_prometheus::PrometheusBuilder;
+use parking_lot::Mutex;
 
 static TOLD: Mutex<String> = Mutex::new(String::new());
 
@@ -16,11 +15,11 @@ pub fn replace(set: impl FnOnce()) {
         super::documented::describe();
         set();
     });
-    *TOLD.lock().unwrap_or_else(PoisonError::into_inner) = recorder.handle().render();
+    *TOLD.lock() = recorder.handle().render();
 }
 
 pub(super) fn told() -> String {
-    TOLD.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    TOLD.lock().clone()
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Servers and ways to them.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use er_provider_clickhouse::{ClickHouse, Server as Address};
 use er_testkit::clickhouse::Server;
+use parking_lot::Mutex;
 
 /// The name of the test that is the server.
 pub const SERVER: &str = "the_server";
@@ -30,7 +31,7 @@ pub fn database(name: &str) -> String {
 /// One server for all tests that leave it alone, for as long as one of them runs.
 pub fn shared() -> Arc<Server> {
     static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut shared = SHARED.lock();
     shared.upgrade().unwrap_or_else(|| {
         let server = Arc::new(Server::shared(SERVER).unwrap());
         *shared = Arc::downgrade(&server);

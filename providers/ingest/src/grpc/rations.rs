@@ -7,13 +7,14 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{ready, Context, Poll};
 
 use bytes::Bytes;
 use er_event::limits::BODY_BYTES_MAX;
 use er_event::{Kind, Problem};
 use http_body::Frame;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::{Instant, Sleep};
 use tonic::body::Body;
 use tonic::Status;
@@ -102,7 +103,7 @@ impl Rooms {
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Room>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

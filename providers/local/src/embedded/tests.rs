@@ -4,13 +4,14 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use er_analytics::{Analytics, Code, Engine, Error, Failure, Options, Statement};
 use er_metering::{Meter, Record, Window};
 use er_testkit::analytics::{expected, insert_until_in, lines, month, options, record, tenant, usage};
 use er_testkit::clickhouse::library;
+use parking_lot::Mutex;
 
 use super::Embedded;
 
@@ -47,7 +48,7 @@ fn embedded(dir: &Path) -> Embedded {
 
 fn shared() -> Arc<Shared> {
     static SHARED: Mutex<Weak<Shared>> = Mutex::new(Weak::new());
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut shared = SHARED.lock();
     shared.upgrade().unwrap_or_else(|| {
         let dir = tempfile::tempdir().unwrap();
         let new = Arc::new(Shared { engine: embedded(dir.path()), _dir: dir });

@@ -37,10 +37,11 @@ mod writer;
 
 use std::path::PathBuf;
 use std::sync::mpsc::{sync_channel, SyncSender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use er_event::Runs;
+use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch, Semaphore};
 
 pub use er_event::stored::Filter;
@@ -222,7 +223,7 @@ impl Store {
 
     /// Takes no more, writes what waits, syncs, and lets go of the directory as the last read ends.
     pub async fn close(&self) {
-        drop(lock(&self.inner.open).take());
+        drop(self.inner.open.lock().take());
         self.ended().await;
         // All permits together: the reads under way are over.
         let _ = self.inner.readers.acquire_many(READERS as u32).await;
@@ -243,10 +244,6 @@ impl Store {
 
 impl Inner {
     fn open(&self) -> Result<Open, Error> {
-        lock(&self.open).clone().ok_or(Error::Closed)
+        self.open.lock().clone().ok_or(Error::Closed)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

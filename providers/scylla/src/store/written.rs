@@ -3,7 +3,8 @@
 //! A row lives a day longer than the events it was written for, and is written again once that day has passed.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::layout::Partition;
 
@@ -23,7 +24,7 @@ pub struct Written(Mutex<HashMap<Key, u64>>);
 impl Written {
     /// Those of `partitions` whose row is to be written before events that are put at `now_s`.
     pub fn missing(&self, tenant: &str, keep_h: u32, partitions: &[Partition], now_s: u64) -> Vec<Partition> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.0.lock();
         let fresh = |partition: &Partition| {
             known
                 .get(&(tenant.to_string(), *partition, keep_h))
@@ -34,7 +35,7 @@ impl Written {
 
     /// Remembers what was written at `now_s`.
     pub fn wrote(&self, tenant: &str, keep_h: u32, partitions: &[Partition], now_s: u64) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock();
         if known.len() + partitions.len() > WRITTEN_MAX {
             known.clear();
         }
@@ -72,6 +73,6 @@ mod tests {
         for day in 0..2 * WRITTEN_MAX {
             written.wrote("a", 5, &[Partition { day: day as i32, bucket: 0 }], 0);
         }
-        assert!(written.0.lock().unwrap().len() <= WRITTEN_MAX);
+        assert!(written.0.lock().len() <= WRITTEN_MAX);
     }
 }
