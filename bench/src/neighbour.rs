@@ -80,42 +80,54 @@ impl Offender {
     }
 }
 
-/// The p99 of each of the runs, in milliseconds, and all their latencies.
-async fn p99s(path: &Path<'_>, runs: usize) -> anyhow::Result<(Vec<f64>, Weighted)> {
-    let (mut each, mut all) = (Vec::new(), Weighted::default());
-    for _ in 0..runs {
-        let mut latency = path.latency(CASE, Pace::Open { events_per_s: EVENTS_PER_S }).await?;
-        each.push(latency.summary_ms()[1]);
-        all.append(&latency);
-    }
-    Ok((each, all))
+/// The latencies of all the runs, and the p99 of each, in milliseconds.
+#[derive(Default)]
+struct Runs {
+    all: Weighted,
+    p99s: Vec<f64>,
 }
 
-/// A row a misdeed: the neighbour's p99 beside it, and alone (before and after all of them).
+// === impl Runs ===
+
+impl Runs {
+    async fn add(&mut self, path: &Path<'_>, runs: usize) -> anyhow::Result<()> {
+        for _ in 0..runs {
+            let mut latency = path.latency(CASE, Pace::Open { events_per_s: EVENTS_PER_S }).await?;
+            self.p99s.push(latency.summary_ms()[1]);
+            self.all.append(&latency);
+        }
+        Ok(())
+    }
+}
+
+/// A row a misdeed: the neighbour's p99 beside it, and alone (before and after all of them). Of all runs together: a
+/// misdeed that is soon over would be in the minority of them.
 pub async fn measure(platform: &Platform, path: &Path<'_>, args: &Args) -> anyhow::Result<Vec<Row>> {
     // The first calls are slower.
-    p99s(path, 1).await?;
+    Runs::default().add(path, 1).await?;
     eprintln!("neighbour, alone");
-    let (mut alone, _) = p99s(path, args.runs).await?;
+    let mut alone = Runs::default();
+    alone.add(path, args.runs).await?;
     let mut beside = Vec::new();
     for misdeed in MISDEEDS {
         eprintln!("neighbour, beside: {}", misdeed.0);
         let offender = Offender::start(platform, args, misdeed).await.context(misdeed.0)?;
-        let measured = p99s(path, args.runs).await;
+        let mut runs = Runs::default();
+        let measured = runs.add(path, args.runs).await;
         offender.stop(platform).await?;
-        beside.push((misdeed.0, measured.context(misdeed.0)?));
+        measured.context(misdeed.0)?;
+        beside.push((misdeed.0, runs));
     }
     eprintln!("neighbour, alone again");
-    alone.extend(p99s(path, args.runs).await?.0);
-    let alone = Middle::of(&alone);
-    let rows = beside.into_iter().map(|(name, (each, mut all))| {
-        let p99 = Middle::of(&each);
-        let [p50, _, max] = all.summary_ms();
+    alone.add(path, args.runs).await?;
+    let [_, alone_p99, _] = alone.all.summary_ms();
+    let rows = beside.into_iter().map(|(name, mut runs)| {
+        let [p50, p99, max] = runs.all.summary_ms();
         Row {
             bench: "neighbour",
             case: name.into(),
-            ours: Some(p99.median),
-            peer: Some(alone.median),
+            ours: Some(p99),
+            peer: Some(alone_p99),
             unit: "ms (p99)",
             durability: String::new(),
             note: format!("p50 {p50:.1}, max {max:.1}; peer: alone; aim {AIM_RATIO}"),
@@ -123,8 +135,8 @@ pub async fn measure(platform: &Platform, path: &Path<'_>, args: &Args) -> anyho
                 "events_per_s": EVENTS_PER_S,
                 "batch_events": CASE.events,
                 "aim_ratio": AIM_RATIO,
-                "spread_percent": rounded(p99.spread_percent),
-                "alone_spread_percent": rounded(alone.spread_percent),
+                "spread_percent": rounded(Middle::of(&runs.p99s).spread_percent),
+                "alone_spread_percent": rounded(Middle::of(&alone.p99s).spread_percent),
             }),
         }
     });

@@ -1,5 +1,6 @@
 //! `er-lattice`: a whole wasmCloud lattice on one machine, in one binary.
 
+mod bounded;
 mod host;
 mod keys;
 mod nats;

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::plan::{Plan, PUBLIC_CTL, PUBLIC_WADM};
+use crate::process::Said;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Role {
@@ -47,6 +48,13 @@ impl Part {
             Self::Gate => "gate",
             Self::Wadm => "wadm",
             Self::Host(role) => role.name(),
+        }
+    }
+
+    pub fn said(self) -> Said {
+        match self {
+            Self::Host(Role::Tenant) => Said::Bounded,
+            Self::Nats | Self::Gate | Self::Wadm | Self::Host(Role::Platform) => Said::All,
         }
     }
 

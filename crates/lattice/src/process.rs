@@ -5,20 +5,30 @@ use std::fs::File;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use nix::sys::signal::{kill, killpg, Signal};
 use nix::unistd::{getppid, Pid};
 
+use crate::bounded;
 use crate::plan::scratch_root;
 
 /// Tells a child whose child it is.
 const SUPERVISOR_ENV: &str = "ER_LATTICE_SUPERVISOR";
 /// A log that grew past this is moved aside.
 const LOG_MAX_BYTES: u64 = 16 * 1024 * 1024;
-/// Between two looks at it. A component that does nothing but log writes some 20 MiB meanwhile.
+/// Between two looks at it.
 const LOG_LOOK: Duration = Duration::from_secs(1);
+
+/// How much of what a process says is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    All,
+    /// No more than the log can bear: it runs code of others.
+    Bounded,
+}
 
 #[derive(clap::Args)]
 pub struct ExecChildArgs {
@@ -57,14 +67,21 @@ pub fn orphaned() -> bool {
 
 /// Starts a child in a process group of its own, so that a Ctrl-C reaches the supervisor alone and
 /// the providers a host starts can be found by their group when the host is gone.
-pub fn spawn(mut command: Command, log: &Path) -> anyhow::Result<tokio::process::Child> {
+pub fn spawn(mut command: Command, log: &Path, said: Said) -> anyhow::Result<tokio::process::Child> {
     let log = open_log(log)?;
-    let errors = log.try_clone().context("can't share a log file")?;
+    let [out, errors] = match said {
+        Said::All => [Stdio::from(log.try_clone().context("can't share a log file")?), Stdio::from(log)],
+        Said::Bounded => {
+            let (reader, writer) = std::io::pipe().context("no pipe for a log")?;
+            thread::Builder::new().name("log".to_owned()).spawn(move || bounded::pour(reader, log))?;
+            [Stdio::from(writer.try_clone().context("can't share a pipe")?), Stdio::from(writer)]
+        }
+    };
     command
         .env(SUPERVISOR_ENV, std::process::id().to_string())
         .process_group(0)
         .stdin(Stdio::null())
-        .stdout(log)
+        .stdout(out)
         .stderr(errors);
     let name = command.get_program().to_string_lossy().into_owned();
     tokio::process::Command::from(command).spawn().with_context(|| format!("can't start {name}"))

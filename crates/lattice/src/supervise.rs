@@ -142,7 +142,7 @@ fn start(part: Part, plan: &Plan) -> anyhow::Result<(Child, u32)> {
             _ => std::fs::create_dir_all(&stale).with_context(|| format!("can't create {}", stale.display()))?,
         }
     }
-    let child = process::spawn(part.command(plan), &plan.log(part.name()))?;
+    let child = process::spawn(part.command(plan), &plan.log(part.name()), part.said())?;
     let pid = child.id().context("the process ended at once")?;
     Ok((child, pid))
 }
