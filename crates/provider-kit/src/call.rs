@@ -15,6 +15,7 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 use tracing::Instrument as _;
 
 const PROTOCOL: &str = "wrpc.0.0.1";
@@ -59,15 +60,25 @@ impl CallError {
 
 type Pending = Arc<Mutex<HashMap<u64, mpsc::UnboundedSender<Message>>>>;
 
-/// Calls components in the name of one provider. Cheap to clone; one per process is enough.
+/// Calls components in the name of one provider. Cheap to clone; one per process is enough, besides those that are
+/// [`apart`](Caller::apart).
 #[derive(Clone, Debug)]
 pub struct Caller {
     nats: async_nats::Client,
     lattice: Arc<str>,
     source: Arc<str>,
-    inbox: Arc<str>,
+    inbox: Arc<Mutex<Inbox>>,
     next: Arc<AtomicU64>,
     pending: Pending,
+    /// Whether no other call waits for an answer while one does.
+    apart: bool,
+}
+
+/// Where answers come to, as long as this lives.
+#[derive(Debug)]
+struct Inbox {
+    subject: Arc<str>,
+    reading: AbortHandle,
 }
 
 /// Takes the call out of the table however the call ends.
@@ -88,26 +99,27 @@ impl Caller {
         lattice: impl Into<Arc<str>>,
         source: impl Into<Arc<str>>,
     ) -> Result<Self, CallError> {
-        let inbox: Arc<str> = nats.new_inbox().into();
-        let mut answers = nats.subscribe(format!("{inbox}.>")).await.map_err(|e| CallError::Lattice(e.to_string()))?;
         let pending = Pending::default();
-        let table = Arc::clone(&pending);
-        let prefix = inbox.len() + 1;
-        tokio::spawn(async move {
-            while let Some(message) = answers.next().await {
-                let id = message
-                    .subject
-                    .get(prefix..)
-                    .and_then(|rest| rest.split('.').next())
-                    .and_then(|id| id.parse::<u64>().ok());
-                let call = id.and_then(|id| table.lock().get(&id).cloned());
-                if let Some(call) = call {
-                    // A call that just gave up is not an error.
-                    let _ = call.send(message);
-                }
-            }
-        });
-        Ok(Self { nats, lattice: lattice.into(), source: source.into(), inbox, next: Arc::default(), pending })
+        let inbox = Arc::new(Mutex::new(Inbox::open(&nats, &pending).await?));
+        Ok(Self {
+            nats,
+            lattice: lattice.into(),
+            source: source.into(),
+            inbox,
+            next: Arc::default(),
+            pending,
+            apart: false,
+        })
+    }
+
+    /// One with an inbox of its own, for calls that follow one another. Where an answer is too large the inbox is given
+    /// up with the rest of it, so that the lattice does not carry that here: use it for components that are not trusted.
+    ///
+    /// # Errors
+    /// [`CallError::Lattice`] when the subscription can't be made.
+    pub async fn apart(&self) -> Result<Self, CallError> {
+        let apart = Self::new(self.nats.clone(), Arc::clone(&self.lattice), Arc::clone(&self.source)).await?;
+        Ok(Self { apart: true, ..apart })
     }
 
     /// Calls `function` of `interface` (`namespace:package/name@version`) on the component `target` with
@@ -162,6 +174,10 @@ impl Caller {
         if let Err(error) = &answer {
             er_trace::failed(&span, error.word());
         }
+        if self.apart && matches!(answer, Err(CallError::TooLarge { .. })) {
+            let inbox = Inbox::open(&self.nats, &self.pending).await?;
+            *self.inbox.lock() = inbox;
+        }
         answer
     }
 
@@ -184,7 +200,7 @@ impl Caller {
         if let Some(traceparent) = traceparent {
             headers.insert(er_trace::TRACEPARENT, traceparent.as_str());
         }
-        let reply = Subject::from(format!("{}.{id}", self.inbox));
+        let reply = Subject::from(format!("{}.{id}", self.inbox.lock().subject));
         let subject = format!("{}.{target}.{PROTOCOL}.{interface}.{function}", self.lattice);
         let chunk = self.nats.server_info().max_payload.saturating_sub(ENVELOPE_BYTES).max(ENVELOPE_BYTES);
         let first = params.split_to(chunk.min(params.len()));
@@ -238,6 +254,40 @@ impl Caller {
             }
         }
         Err(CallError::Lattice("the connection was closed".into()))
+    }
+}
+
+// === impl Inbox ===
+
+impl Inbox {
+    async fn open(nats: &async_nats::Client, pending: &Pending) -> Result<Self, CallError> {
+        let subject: Arc<str> = nats.new_inbox().into();
+        let mut answers =
+            nats.subscribe(format!("{subject}.>")).await.map_err(|e| CallError::Lattice(e.to_string()))?;
+        let table = Arc::clone(pending);
+        let prefix = subject.len() + 1;
+        let reading = tokio::spawn(async move {
+            while let Some(message) = answers.next().await {
+                let id = message
+                    .subject
+                    .get(prefix..)
+                    .and_then(|rest| rest.split('.').next())
+                    .and_then(|id| id.parse::<u64>().ok());
+                let call = id.and_then(|id| table.lock().get(&id).cloned());
+                if let Some(call) = call {
+                    // A call that just gave up is not an error.
+                    let _ = call.send(message);
+                }
+            }
+        });
+        Ok(Self { subject, reading: reading.abort_handle() })
+    }
+}
+
+impl Drop for Inbox {
+    /// The subscription goes with the task.
+    fn drop(&mut self) {
+        self.reading.abort();
     }
 }
 

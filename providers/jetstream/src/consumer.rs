@@ -42,7 +42,8 @@ const TELL_WAIT: Duration = Duration::from_secs(1);
 pub struct Consumer {
     pub js: Context,
     pub nats: async_nats::Client,
-    pub caller: Caller,
+    /// Of each lane: what it calls is a tenant's code.
+    pub callers: [Caller; 2],
     /// The component in the lattice.
     pub id: Arc<str>,
     /// As people call it.
@@ -117,6 +118,14 @@ impl Consumer {
                     }
                 }
             }
+        }
+    }
+
+    pub fn caller(&self, lane: Lane) -> &Caller {
+        let [fresh, again] = &self.callers;
+        match lane {
+            Lane::Fresh => fresh,
+            Lane::Again => again,
         }
     }
 

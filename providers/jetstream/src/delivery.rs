@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use er_event::dead::DeadLetter;
 use er_event::event::{parse_batch, split, type_matches, types, BatchWriter, EventRef};
 use er_event::Runs;
-use er_provider_kit::call::CallError;
+use er_provider_kit::call::{CallError, Caller};
 use er_provider_kit::metrics::{failed, Stage};
 use er_provider_kit::trace;
 use metrics::{counter, histogram};
@@ -28,6 +28,7 @@ use crate::retry::{dead_letter, Policy, Unhandled, ATTEMPT, POLICY_STAGE};
 /// What tells one call's events from another's.
 #[derive(Debug, Clone, Copy)]
 struct Call<'a> {
+    caller: &'a Caller,
     /// Which attempt, from 1.
     attempt: u32,
     received_us: u64,
@@ -76,7 +77,8 @@ impl Consumer {
     ) -> Result<(), Away> {
         let id = format!("{}.{}.{}", lane.word(), first.position().0, group.len());
         let attempt = header(first, ATTEMPT).unwrap_or(1);
-        let call = Call { attempt, received_us: first.received_us(), id: &id, round: first.round() };
+        let caller = self.caller(lane);
+        let call = Call { caller, attempt, received_us: first.received_us(), id: &id, round: first.round() };
         let batch = crate::batch::joined(group).map_err(|e| Away(e.to_string()))?;
         let text = std::str::from_utf8(&batch).map_err(|e| Away(e.to_string()))?;
         let mut metered = Deliveries::of(group.len());
@@ -218,7 +220,7 @@ impl Consumer {
     async fn attempt(&self, events: &str, count: usize, call: Call<'_>) -> Result<Called, Away> {
         let under_way = self.calls.begin(furthest(events), count);
         let started = Instant::now();
-        let answer = handle(&self.caller, &self.id, events, self.settings.timeout).await;
+        let answer = handle(call.caller, &self.id, events, self.settings.timeout).await;
         drop(under_way);
         histogram!("eventrunner_delivery_batch_events").record(count as f64);
         let (wall, handled_us) = (started.elapsed(), now_us());

@@ -240,11 +240,12 @@ impl Jetstream {
             };
             let bucket = parts.bucket(CONSUMERS_BUCKET)?;
             let states = parts.consumers().await?;
+            let callers = [parts.caller.apart().await?, parts.caller.apart().await?];
             let strikes = Strikes::new(bucket, states, &settings.tenant, &name, parts.settings.strikes_max);
             Consumer {
                 js: parts.js.clone(),
                 nats: parts.nats.clone(),
-                caller: parts.caller.clone(),
+                callers,
                 id,
                 name: name.into(),
                 durable: durable.into(),
