@@ -3,13 +3,15 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use er_testkit::{Part, Rng};
+use er_testkit::{Options, Part, Rng};
 
 use crate::scene::{Scene, FRESH_WITHIN};
-use crate::support::alone;
+use crate::support::{alone, on_its_own, send, stored};
 
 /// Longer than it takes until a message's events are tried one by one.
 const OUTAGE: Duration = Duration::from_secs(12);
+
+const BACK_WITHIN: Duration = Duration::from_secs(10);
 
 fn kills() -> usize {
     std::env::var("ER_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(3)
@@ -84,5 +86,20 @@ fn nothing_acknowledged_is_lost_when_everything_is_killed_at_once() -> anyhow::R
         let healed = scene.fresh().await?;
         eprintln!("everything: a fresh event passed after {:.1} s", healed.as_secs_f32());
         scene.judge(load, seed).await
+    })
+}
+
+/// Whoever starts a lattice that ran before, and deploys at once, meets hosts that are still bringing up what ran then.
+#[test]
+fn another_version_is_deployed_while_the_one_before_it_comes_up() -> anyhow::Result<()> {
+    on_its_own(&Options::default(), |platform| async move {
+        let tenant = platform.tenant("redeployed").await?;
+        platform.kill9(Part::PlatformHost).await?;
+        platform.processes.wait(Part::PlatformHost, BACK_WITHIN).await?;
+        platform.redeploy("jetstream.strikes_max=6").await?;
+        tenant.client.wait_ingesting(FRESH_WITHIN).await?;
+        send(&tenant, "/s", "after", "t", "1").await?;
+        stored(&tenant, "/s", "after").await?;
+        Ok(())
     })
 }

@@ -150,7 +150,20 @@ impl Platform {
     /// # Errors
     /// What is not deployed in time.
     pub async fn deploy(&self) -> anyhow::Result<()> {
-        let manifest = manifest::load(&root().join(self.manifest), &self.images(), &self.sets).await?;
+        self.deploy_with(&self.sets).await
+    }
+
+    /// Deploys the platform's own manifest with one setting (`config-name.key=value`) changed, in place of what runs.
+    ///
+    /// # Errors
+    /// What is not deployed in time.
+    pub async fn redeploy(&self, change: &str) -> anyhow::Result<()> {
+        let change: Set = change.parse().map_err(anyhow::Error::msg)?;
+        self.deploy_with(&[self.sets.as_slice(), &[change]].concat()).await
+    }
+
+    async fn deploy_with(&self, sets: &[Set]) -> anyhow::Result<()> {
+        let manifest = manifest::load(&root().join(self.manifest), &self.images(), sets).await?;
         self.apps().await?.deploy(&manifest, DEPLOY_WITHIN, |_| {}).await
     }
 
