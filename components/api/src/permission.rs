@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use er_event::keys::Action;
 use er_event::{Kind, Problem};
+use er_question::{Api, Consumer, Input, Redrive, Replay};
 use er_tenant::{Principal, OPERATOR};
-use serde_json::{json, Value};
 
 use crate::backend::Backend;
 use crate::fault;
@@ -32,10 +32,7 @@ pub fn ask(
         None if caller.tenant == OPERATOR => (Action::Tenants, None),
         None => (action, Some(Cow::Borrowed(caller.tenant.as_str()))),
     };
-    granted(
-        backend,
-        &json!({ "kind": "api", "principal": principal(caller), "action": word(action), "tenant": tenant }),
-    )
+    granted(backend, &about(caller, action, tenant.as_deref()))
 }
 
 /// Whether dead letters may be delivered again. `consumer`: the only one that they go to.
@@ -46,11 +43,9 @@ pub fn redrive(
     consumer: Option<&str>,
     events: usize,
 ) -> Result<(), Problem> {
-    let consumer = consumer.map(|name| json!({ "tenant": tenant, "name": name }));
-    granted(
-        backend,
-        &json!({ "kind": "redrive", "principal": principal(caller), "tenant": tenant, "consumer": consumer, "events": events }),
-    )
+    let consumer = consumer.map(|name| Consumer { tenant, name });
+    let events = events as u64;
+    granted(backend, &Input::Redrive(Redrive { principal: principal(caller), tenant, consumer, events }))
 }
 
 /// Whether stored events that old may be delivered again.
@@ -59,19 +54,15 @@ pub fn replay(
     caller: &Principal,
     tenant: &str,
     consumer: &str,
-    age_h: i64,
+    age_h: u64,
 ) -> Result<(), Problem> {
-    let consumer = json!({ "tenant": tenant, "name": consumer });
-    granted(
-        backend,
-        &json!({ "kind": "replay", "principal": principal(caller), "tenant": tenant, "consumer": consumer, "age_h": age_h }),
-    )
+    let consumer = Some(Consumer { tenant, name: consumer });
+    granted(backend, &Input::Replay(Replay { principal: principal(caller), tenant, consumer, age_h }))
 }
 
 /// Waits until the policy knows of a tenant that was made, so that what its maker does next is not refused.
 pub fn wait_known(backend: &dyn Backend, caller: &Principal, tenant: &str) {
-    let question =
-        json!({ "kind": "api", "principal": principal(caller), "action": word(Action::Read), "tenant": tenant });
+    let question = about(caller, Action::Read, Some(tenant));
     let end_us = backend.now_us() + KNOWN_WITHIN_MS * 1_000;
     while granted(backend, &question).is_err() && backend.now_us() < end_us {
         backend.wait(LOOK_MS);
@@ -80,15 +71,19 @@ pub fn wait_known(backend: &dyn Backend, caller: &Principal, tenant: &str) {
 
 /// Whether a policy decides at all: one that locks operators out does not count.
 pub fn decides(backend: &dyn Backend) -> Result<(), Problem> {
-    let principal = json!({ "tenant": OPERATOR, "role": "operator", "key": "healthz" });
-    granted(backend, &json!({ "kind": "api", "principal": principal, "action": word(Action::Tenants), "tenant": null }))
+    let principal = er_question::Principal { tenant: OPERATOR, role: "operator", key: "healthz" };
+    granted(backend, &Input::Api(Api { principal, action: word(Action::Tenants), tenant: None }))
 }
 
-fn granted(backend: &dyn Backend, question: &Value) -> Result<(), Problem> {
+fn about<'q>(caller: &'q Principal, action: Action, tenant: Option<&'q str>) -> Input<'q> {
+    Input::Api(Api { principal: principal(caller), action: word(action), tenant })
+}
+
+fn granted(backend: &dyn Backend, question: &Input<'_>) -> Result<(), Problem> {
     let away = |detail: String| {
         Problem::new(Kind::Unavailable, format!("no policy decided: {detail}")).retry_after_ms(fault::RETRY_AFTER_MS)
     };
-    let decision = backend.decide(&question.to_string()).map_err(|fault| away(fault.detail))?;
+    let decision = backend.decide(&question.text().map_err(away)?).map_err(|fault| away(fault.detail))?;
     match (decision.allow, decision.failure) {
         (_, Some(_)) => Err(away(decision.reason)),
         (true, None) => Ok(()),
@@ -109,8 +104,8 @@ pub fn named<'a>(route: &'a Route, query: &str) -> Option<Cow<'a, str>> {
     Some(Cow::Owned(value.into_owned()))
 }
 
-fn principal(caller: &Principal) -> Value {
-    json!({ "tenant": caller.tenant, "role": caller.role.as_str(), "key": caller.key })
+fn principal(caller: &Principal) -> er_question::Principal<'_> {
+    er_question::Principal { tenant: &caller.tenant, role: caller.role.as_str(), key: &caller.key }
 }
 
 fn word(action: Action) -> &'static str {

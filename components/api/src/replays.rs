@@ -63,7 +63,7 @@ pub fn begin(
     if from_us >= until_us {
         return Err(Problem::new(Kind::Unprocessable, format!("from {} to {until} there is no time", wanted.from)));
     }
-    let age_h = (now_us - from_us).max(0).div_euclid(HOUR_US);
+    let age_h = (now_us - from_us).max(0).div_euclid(HOUR_US).unsigned_abs();
     permission::replay(backend, caller, tenant, &wanted.consumer, age_h)?;
     audit(backend, caller, &format!("replays {} to {until} of {tenant} to {}", wanted.from, wanted.consumer));
     let window = Window {

@@ -1,5 +1,6 @@
 //! An application's way onto a lattice and off it, waited for.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure, Context as _};
@@ -54,6 +55,7 @@ impl Apps {
         }
         // Something may be left of one that was being taken down, too, when whoever did so was stopped.
         if !known.is_empty() && running.is_none_or(|running| running.version != version) {
+            progress("clearing away what is left of it");
             self.clear(name, deadline).await?;
         }
         self.client.deploy_manifest(name, Some(&version)).await?;
@@ -144,26 +146,27 @@ impl Apps {
     /// would meet the old images, and lose its configuration to the old version's clean-up.
     async fn clear(&self, name: &str, deadline: Duration) -> anyhow::Result<()> {
         let started = Instant::now();
-        let mut quiet_since = Instant::now();
-        while quiet_since.elapsed() < QUIET {
-            if let Err(busy) = self.gone(name).await {
-                quiet_since = Instant::now();
-                if started.elapsed() > deadline {
-                    bail!(
-                        "the old version of `{name}` is not gone after {} s: {busy:#}; `make down` and up again brings \
-                         everything down",
-                        deadline.as_secs(),
-                    );
-                }
+        let mut hosts = BTreeSet::new();
+        let mut quiet_since = None;
+        loop {
+            match self.gone(name, &mut hosts).await {
+                Ok(()) if quiet_since.get_or_insert_with(Instant::now).elapsed() >= QUIET => return Ok(()),
+                Ok(()) => {}
+                Err(busy) if started.elapsed() > deadline => bail!(
+                    "the old version of `{name}` is not gone after {} s: {busy:#}; `make down` and up again brings \
+                     everything down",
+                    deadline.as_secs(),
+                ),
+                Err(_) => quiet_since = None,
             }
             tokio::time::sleep(POLL).await;
         }
-        Ok(())
     }
 
-    /// Tells what is left to stop. An error says what that was; a host that is bringing it up does not even answer.
-    async fn gone(&self, name: &str) -> anyhow::Result<()> {
-        let left = self.hosts.stop_all(name).await?;
+    /// Tells what is left to stop. An error says what that was; a host that is bringing it up may not even answer. `hosts`:
+    /// those that ever did.
+    async fn gone(&self, name: &str, hosts: &mut BTreeSet<String>) -> anyhow::Result<()> {
+        let left = self.hosts.stop_all(name, hosts).await?;
         let commands = self.hosts.commands_on_their_way().await?;
         ensure!(left.is_empty() && commands == 0, "{} still run, {commands} commands of wadm wait", left.join(", "));
         Ok(())

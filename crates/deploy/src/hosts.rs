@@ -1,5 +1,6 @@
 //! What the hosts of a lattice run, and what wadm still wants of them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -10,6 +11,8 @@ use wasmcloud_control_interface::{Client, ClientBuilder};
 const COMMANDS: &str = "wadm_commands";
 /// A host that compiles components takes its time to answer.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
+/// How long it is listened for hosts: each time to its end, since nobody knows how many there are.
+const HOSTS_WAIT: Duration = Duration::from_secs(1);
 
 /// The hosts of one lattice.
 pub(crate) struct Hosts {
@@ -24,25 +27,27 @@ impl Hosts {
         let nats = async_nats::connect(url).await.with_context(|| format!("no NATS at {url}"))?;
         Ok(Self {
             js: jetstream::new(nats.clone()),
-            control: ClientBuilder::new(nats).lattice(lattice).timeout(ANSWER_WAIT).build(),
+            control: ClientBuilder::new(nats).lattice(lattice).timeout(ANSWER_WAIT).auction_timeout(HOSTS_WAIT).build(),
         })
     }
 
-    /// Tells every part of an application to stop that runs on any host, and gives their ids.
-    pub(crate) async fn stop_all(&self, app: &str) -> anyhow::Result<Vec<String>> {
+    /// Tells every part of an application to stop that runs on any host, and gives their ids. `hosts`: those that were seen
+    /// before, and now. One that says nothing this time is asked all the same.
+    pub(crate) async fn stop_all(&self, app: &str, hosts: &mut BTreeSet<String>) -> anyhow::Result<Vec<String>> {
         let mut told = Vec::new();
-        let hosts = self.control.get_hosts().await.map_err(anyhow::Error::from_boxed)?;
-        for host in hosts.iter().filter_map(|host| host.data()) {
-            let inventory = self.control.get_host_inventory(host.id()).await.map_err(anyhow::Error::from_boxed)?;
+        let answers = self.control.get_hosts().await.map_err(anyhow::Error::from_boxed)?;
+        hosts.extend(answers.iter().filter_map(|answer| Some(answer.data()?.id().to_owned())));
+        for host in hosts.iter() {
+            let inventory = self.control.get_host_inventory(host).await.map_err(anyhow::Error::from_boxed)?;
             let Some(inventory) = inventory.data() else { continue };
             for component in inventory.components().iter().filter(|component| is_part(app, component.id())) {
                 let (id, image) = (component.id(), component.image_ref());
-                let stop = self.control.scale_component(host.id(), image, id, 0, None, Vec::new(), false);
+                let stop = self.control.scale_component(host, image, id, 0, None, Vec::new(), false);
                 stop.await.map_err(anyhow::Error::from_boxed)?;
                 told.push(id.to_owned());
             }
             for provider in inventory.providers().iter().filter(|provider| is_part(app, provider.id())) {
-                let stop = self.control.stop_provider(host.id(), provider.id());
+                let stop = self.control.stop_provider(host, provider.id());
                 stop.await.map_err(anyhow::Error::from_boxed)?;
                 told.push(provider.id().to_owned());
             }

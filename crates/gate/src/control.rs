@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use er_policy::input::PartType;
 use er_provider_opa::data::Names;
+use er_question::PartType;
 use serde::de::DeserializeOwned;
 use serde::Deserialize;
 use wasmcloud_control_interface::{

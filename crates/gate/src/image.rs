@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use er_policy::input::PartType;
+use er_question::PartType;
 use parking_lot::Mutex;
 use provider_archive::ProviderArchive;
 use wascap::jwt::{validate_token, CapabilityProvider, Component};

@@ -1,7 +1,7 @@
 //! A manifest: everything that wadm would do with it, asked at once.
 
-use er_policy::input::PartType;
 use er_provider_opa::data::Names;
+use er_question::PartType;
 use wadm_types::{
     ConfigProperty, LinkProperty, Manifest, Properties, SharedApplicationComponentProperties, TraitProperty,
 };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use er_policy::input::{self, Input, Part, PartType};
+use er_question::{Input, Part, PartType};
 
 use crate::image::Facts;
 use crate::names::Name;
@@ -47,9 +47,9 @@ pub struct Start {
 
 impl Question {
     fn ask(about: String, input: &Input<'_>) -> Self {
-        match serde_json::to_string(input) {
+        match input.text() {
             Ok(asked) => Self { about, asked: Some(asked), fault: None },
-            Err(error) => Self::refused(about, format!("the question can't be put: {error}")),
+            Err(error) => Self::refused(about, error),
         }
     }
 
@@ -81,7 +81,7 @@ impl Question {
         let torn = one.iter().find(|(key, value)| other.get(*key).is_some_and(|own| own != *value));
         let fault = torn.map(|(key, _)| format!("its two ends have different values of the setting {key}"));
         let part = |name: &'a Name| Part { app: &name.app, name: &name.part };
-        let question = input::Link {
+        let question = er_question::Link {
             manifest,
             tenant,
             source: part(source),
@@ -105,14 +105,14 @@ impl Question {
         let fault = facts.as_ref().err().filter(|_| tenant.is_some()).map(|why| format!("image {image}: {why}"));
         let nothing = Facts::default();
         let facts = facts.as_ref().unwrap_or(&nothing);
-        let question = input::Start {
+        let question = er_question::Start {
             manifest: app,
             tenant,
             part_type: start.part_type,
             image,
             imports: facts.imports.iter().map(String::as_str).collect(),
             issuer: facts.issuer.as_deref(),
-            host: input::Host { role: start.role.as_deref() },
+            host: er_question::Host { role: start.role.as_deref() },
         };
         Self::ask(format!("{what} {app}/{part}"), &Input::Start(question)).but(fault)
     }
@@ -122,13 +122,13 @@ impl Question {
         let full = name.config();
         let about = format!("configuration {full}");
         let config = settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        let question = input::Config { manifest: &name.app, tenant: owner(&name.app), name: &full, config };
+        let question = er_question::Config { manifest: &name.app, tenant: owner(&name.app), name: &full, config };
         Self::ask(about, &Input::Config(question))
     }
 
     #[must_use]
     pub fn control(operation: &str, subject: &str) -> Self {
-        Self::ask(format!("{operation} {subject}"), &Input::Control(input::Control { operation, subject }))
+        Self::ask(format!("{operation} {subject}"), &Input::Control(er_question::Control { operation, subject }))
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use er_policy::input::PartType;
+use er_question::PartType;
 use serde::Deserialize;
 
 use crate::answer;

@@ -2,10 +2,11 @@
 //!
 //!     scripts/build-policies && cargo run --release -p er-policy --example speed
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use er_policy::input::{Api, Consumer, Deliver, Link, Part, PartType, Principal, Start};
-use er_policy::{Bundle, Compiled, Evaluator, Input, Limits};
+use er_policy::{Bundle, Compiled, Evaluator, Limits};
+use er_question::{Api, Consumer, Deliver, Host, Input, Link, Part, PartType, Principal, Start};
 use serde_json::{json, Value};
 
 const CACHED: u32 = 1_000_000;
@@ -44,8 +45,6 @@ fn questions() -> [(&'static str, Input<'static>); 5] {
     let part = |app, name| Part { app, name };
     let consumer = |tenant| Consumer { tenant, name: "alert" };
     let principal = Principal { tenant: "tenant-7", role: "viewer", key: "0123456789ab" };
-    let link = Link::new("tenant-7-alert", part("tenant-7-alert", "alert"), part("eventrunner", "jetstream"));
-    let start = Start::new("tenant-7-alert", PartType::Component, "file:///srv/alert.wasm");
     [
         (
             "deliver, allowed",
@@ -66,24 +65,38 @@ fn questions() -> [(&'static str, Input<'static>); 5] {
         ("api, allowed", Input::Api(Api { principal, action: "read", tenant: Some("tenant-7") })),
         (
             "link, allowed",
-            Input::Link(
-                link.of_tenant("tenant-7").over("eventrunner:platform", ["emitter"]).with("tenant", "tenant-7"),
-            ),
+            Input::Link(Link {
+                manifest: "tenant-7-alert",
+                tenant: Some("tenant-7"),
+                source: part("tenant-7-alert", "alert"),
+                target: part("eventrunner", "jetstream"),
+                package: "eventrunner:platform",
+                interfaces: vec!["emitter"],
+                config: BTreeMap::from([("tenant", "tenant-7")]),
+            }),
         ),
         (
             "start, allowed",
-            Input::Start(start.of_tenant("tenant-7").on_host_of("tenant").importing([
-                "eventrunner:platform/emitter@0.1.0",
-                "wasi:cli/environment@0.2.6",
-                "wasi:io/streams@0.2.6",
-                "wasi:clocks/wall-clock@0.2.6",
-            ])),
+            Input::Start(Start {
+                manifest: "tenant-7-alert",
+                tenant: Some("tenant-7"),
+                part_type: PartType::Component,
+                image: "file:///srv/alert.wasm",
+                imports: vec![
+                    "eventrunner:platform/emitter@0.1.0",
+                    "wasi:cli/environment@0.2.6",
+                    "wasi:io/streams@0.2.6",
+                    "wasi:clocks/wall-clock@0.2.6",
+                ],
+                issuer: None,
+                host: Host { role: Some("tenant") },
+            }),
         ),
     ]
 }
 
 fn measure(evaluator: &Evaluator, name: &str, input: &Input<'_>) -> Outcome<()> {
-    let question = serde_json::to_string(input)?;
+    let question = input.text()?;
     let ready = evaluator.current().ok_or("nothing is loaded")?;
     let mut taken = Vec::with_capacity(FRESH as usize);
     for _ in 0..FRESH {

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use er_question::Input;
 use parking_lot::RwLock;
 
-use crate::{Decision, Failure, Input, Ready};
+use crate::{Decision, Failure, Ready};
 
 /// Denies everything until the first [`Evaluator::activate`].
 #[derive(Debug)]
@@ -51,9 +52,9 @@ impl Evaluator {
 
     #[must_use]
     pub fn ask(&self, input: &Input<'_>) -> Answer {
-        match serde_json::to_string(input) {
+        match input.text() {
             Ok(question) => self.decide(&question),
-            Err(error) => self.failed(Failure::Input, &format!("the input can't be written: {error}")),
+            Err(error) => self.failed(Failure::Input, &error),
         }
     }
 

@@ -8,7 +8,6 @@ mod bundle;
 mod cache;
 mod decision;
 mod evaluator;
-pub mod input;
 mod instance;
 mod limits;
 mod ready;
@@ -16,7 +15,6 @@ mod ready;
 pub use bundle::Bundle;
 pub use decision::{Decision, Failure};
 pub use evaluator::{Answer, Evaluator};
-pub use input::Input;
 pub use limits::Limits;
 pub use ready::{Compiled, Ready};
 

@@ -112,8 +112,8 @@ impl Caller {
         })
     }
 
-    /// One with an inbox of its own, for calls that follow one another. Where an answer is too large the inbox is given
-    /// up with the rest of it, so that the lattice does not carry that here: use it for components that are not trusted.
+    /// One with an inbox of its own, for calls that follow one another. Where an answer is too large or too late the inbox
+    /// is given up with the rest of it, so that the lattice does not carry that here: use it for components that are not trusted.
     ///
     /// # Errors
     /// [`CallError::Lattice`] when the subscription can't be made.
@@ -174,9 +174,10 @@ impl Caller {
         if let Err(error) = &answer {
             er_trace::failed(&span, error.word());
         }
-        if self.apart && matches!(answer, Err(CallError::TooLarge { .. })) {
-            let inbox = Inbox::open(&self.nats, &self.pending).await?;
-            *self.inbox.lock() = inbox;
+        if self.apart && matches!(answer, Err(CallError::TooLarge { .. } | CallError::Timeout { .. })) {
+            if let Ok(inbox) = Inbox::open(&self.nats, &self.pending).await {
+                *self.inbox.lock() = inbox;
+            }
         }
         answer
     }

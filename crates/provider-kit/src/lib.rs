@@ -45,6 +45,19 @@ where
     Ok(())
 }
 
+/// Where JetStream is: at the address that is set, else in the lattice's own NATS.
+///
+/// # Errors
+/// When none is set, and the host names none.
+pub fn nats_url(set: Option<&str>) -> anyhow::Result<String> {
+    if let Some(url) = set {
+        return Ok(url.to_owned());
+    }
+    let url = &wasmcloud_provider_sdk::load_host_data()?.lattice_rpc_url;
+    anyhow::ensure!(!url.is_empty(), "`nats_url` is not set, and the host named no NATS address");
+    Ok(url.clone())
+}
+
 /// Logs to standard error, which the host passes on, and traces where the host has them. The host clears a provider's
 /// environment, but for `RUST_LOG` and what begins with `OTEL_`.
 ///

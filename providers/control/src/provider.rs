@@ -36,13 +36,12 @@ impl Provider for Control {
     async fn init(&self, config: impl ProviderInitConfig) -> anyhow::Result<()> {
         let mut settings = ProviderSettings::parse(config.get_config())?;
         let host = wasmcloud_provider_sdk::load_host_data()?;
-        anyhow::ensure!(!host.lattice_rpc_url.is_empty(), "the host named no NATS address");
-        settings.desk.lattice_url.clone_from(&host.lattice_rpc_url);
+        settings.desk.lattice_url = er_provider_kit::nats_url(None)?;
         settings.desk.lattice.clone_from(&host.lattice_rpc_prefix);
         info!(?settings, "starting");
         er_provider_kit::metrics::serve(settings.metrics_addr, "control")
             .with_context(|| format!("serving metrics on {}", settings.metrics_addr))?;
-        let url = settings.nats_url.unwrap_or_else(|| host.lattice_rpc_url.clone());
+        let url = er_provider_kit::nats_url(settings.nats_url.as_deref())?;
         let nats = async_nats::ConnectOptions::new()
             .name("er-provider-control")
             .retry_on_initial_connect()

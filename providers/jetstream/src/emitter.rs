@@ -27,9 +27,9 @@ impl Jetstream {
         // The tenant is the link's, never the caller's word.
         let (tenant, calls) =
             self.emitter(source).ok_or_else(|| format!("{source} has no emitter link with a `tenant`"))?;
-        let hop = bounded(calls.enter()).await?;
+        let hop = self.bounded(calls.enter()).await?;
         let (entries, count) = er_event::admit::admit_emitted(&tenant, batch, source, hop + 1, now_us())?;
-        bounded(calls.spend(count)).await?;
+        self.bounded(calls.spend(count)).await?;
         let entries = entries
             .into_iter()
             .map(|entry| Entry {
@@ -39,16 +39,23 @@ impl Jetstream {
                 events: entry.events,
             })
             .collect();
-        self.append_raw(&tenant, entries).await.map_err(|fault| fault.detail)?;
+        if let Err(fault) = self.append_raw(&tenant, entries).await {
+            calls.give_back(count);
+            return Err(fault.detail);
+        }
         counter!("eventrunner_delivery_events_emitted_total").increment(count as u64);
         u32::try_from(count).map_err(|e| e.to_string())
     }
-}
 
-async fn bounded<T>(counted: Result<T, Spent>) -> Result<T, String> {
-    if counted.is_err() {
-        counter!("eventrunner_delivery_emits_refused_total").increment(1);
-        tokio::time::sleep(SPENT_WAIT).await;
+    /// Makes the consumer wait for a refusal, as far as there is room to wait: whoever waits here takes the place of
+    /// another call.
+    async fn bounded<T>(&self, counted: Result<T, Spent>) -> Result<T, String> {
+        if counted.is_err() {
+            counter!("eventrunner_delivery_emits_refused_total").increment(1);
+            if let Ok(_room) = self.refusals().try_acquire() {
+                tokio::time::sleep(SPENT_WAIT).await;
+            }
+        }
+        counted.map_err(|spent| spent.to_string())
     }
-    counted.map_err(|spent| spent.to_string())
 }

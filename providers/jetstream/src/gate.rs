@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use er_provider_kit::call::Caller;
 use er_provider_kit::metrics::{failed, Stage};
+use er_question::{Consumer, Deliver, Input};
 use metrics::{counter, gauge};
 use parking_lot::Mutex;
-use serde_json::json;
 use tracing::warn;
 
 use crate::components::{decide_many, Decision};
@@ -149,7 +149,8 @@ impl Gate {
         if unknown.is_empty() {
             return Ok(denied);
         }
-        let questions: Vec<String> = unknown.iter().map(|event_type| self.question(event_type)).collect();
+        let questions: Vec<String> =
+            unknown.iter().map(|event_type| self.question(event_type).text()).collect::<Result<_, _>>()?;
         let decisions = self.decider.decide(&self.caller, &questions).await?;
         if decisions.iter().any(|decision| !decision.allow) && !self.tenants.active(&self.tenant) {
             // No verdict on the events: they wait for their tenant.
@@ -170,14 +171,9 @@ impl Gate {
         Ok(denied)
     }
 
-    fn question(&self, event_type: &str) -> String {
-        json!({
-            "kind": "deliver",
-            "tenant": self.tenant,
-            "consumer": { "tenant": self.tenant, "name": self.consumer },
-            "type": event_type,
-        })
-        .to_string()
+    fn question<'q>(&'q self, event_type: &'q str) -> Input<'q> {
+        let (tenant, name) = (self.tenant.as_str(), self.consumer.as_str());
+        Input::Deliver(Deliver { tenant, consumer: Consumer { tenant, name }, event_type })
     }
 }
 

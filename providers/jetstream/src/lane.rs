@@ -53,7 +53,7 @@ pub struct UnderWay<'c> {
 /// Why nothing more is taken of what a consumer emits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Spent {
-    #[error("no call is under way: what a consumer emits after its call ended, or was given up, is not taken")]
+    #[error("no call is under way: a consumer may emit as long as one of its calls is waited for")]
     NoCall,
     #[error(
         "too much is emitted: a call may emit {EMITTED_PER_EVENT} events for each that it was given, {EMITTED_MIN} at least, \
@@ -118,6 +118,13 @@ impl Calls {
         let hop = table.calls.values().map(|call| call.hop).max().ok_or(Spent::NoCall)?;
         table.spend(EMIT_COUNTS)?;
         Ok(hop)
+    }
+
+    /// What could not be taken after all.
+    pub fn give_back(&self, events: usize) {
+        if let Some(mut call) = self.lock().calls.last_entry() {
+            call.get_mut().left += events.saturating_sub(EMIT_COUNTS);
+        }
     }
 
     /// Counts its events.
@@ -199,7 +206,9 @@ mod tests {
         let calls = Calls::default();
         let emit = |events: usize| calls.enter().and_then(|_| calls.spend(events));
         let small = calls.begin(0, 1);
-        assert_eq!(emit(EMITTED_MIN), Ok(()));
+        assert_eq!(emit(EMITTED_MIN - EMIT_COUNTS), Ok(()));
+        calls.give_back(EMITTED_MIN - EMIT_COUNTS);
+        assert_eq!(emit(EMITTED_MIN - EMIT_COUNTS), Ok(()), "it was not taken the first time");
         assert_eq!(emit(1), Err(Spent::TooMuch));
         drop(small);
         let large = calls.begin(0, 256);

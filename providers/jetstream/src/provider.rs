@@ -12,7 +12,7 @@ use er_tenant::consumers::{State, CONSUMERS_BUCKET, REPLAYS_BUCKET};
 use er_tenant::rules::RULES_BUCKET;
 use er_tenant::TENANTS_BUCKET;
 use parking_lot::Mutex;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -41,6 +41,8 @@ use crate::usage::UsageLog;
 const PUBACK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Feeds no component: no id in a lattice is like it.
 const BACKLOG: &str = "*backlog";
+/// Consumers that wait for the answer that they emit too much; beyond, they get it at once.
+const REFUSALS_MAX: usize = 64;
 const START_WAIT: Duration = Duration::from_millis(500);
 
 /// The provider; a clone is a handle to the same one.
@@ -49,6 +51,8 @@ pub struct Jetstream {
     inner: Arc<Inner>,
 }
 
+struct Refusals(Semaphore);
+
 #[derive(Default)]
 struct Inner {
     settings: OnceLock<ProviderSettings>,
@@ -56,6 +60,8 @@ struct Inner {
     /// Workers by the component they feed.
     workers: Mutex<HashMap<String, CancellationToken>>,
     emitters: Mutex<HashMap<String, EmitterSettings>>,
+    /// Room to wait for a refusal.
+    refusals: Refusals,
     /// What each consumer is working on.
     calls: Mutex<HashMap<String, Arc<Calls>>>,
     decider: Decider,
@@ -76,15 +82,18 @@ pub struct Parts {
     consumers: OnceCell<Followed<State>>,
 }
 
+impl Default for Refusals {
+    fn default() -> Self {
+        Self(Semaphore::new(REFUSALS_MAX))
+    }
+}
+
 // === impl Parts ===
 
 impl Parts {
     async fn start(settings: ProviderSettings) -> anyhow::Result<Self> {
         let connection = get_connection();
-        let url = match &settings.nats_url {
-            Some(url) => url.clone(),
-            None => lattice_url()?,
-        };
+        let url = er_provider_kit::nats_url(settings.nats_url.as_deref())?;
         // Not the lattice's connection: a burst of payloads must not stand in the way of calls.
         let nats = async_nats::ConnectOptions::new()
             .name("er-provider-jetstream")
@@ -133,12 +142,6 @@ impl Parts {
     }
 }
 
-fn lattice_url() -> anyhow::Result<String> {
-    let url = &wasmcloud_provider_sdk::load_host_data()?.lattice_rpc_url;
-    anyhow::ensure!(!url.is_empty(), "the host named no NATS address; set `nats_url`");
-    Ok(url.clone())
-}
-
 // === impl Jetstream ===
 
 impl Jetstream {
@@ -159,6 +162,10 @@ impl Jetstream {
         // A component that nothing is delivered to has no calls.
         let calls = self.inner.calls.lock().get(source).cloned().unwrap_or_default();
         Some((tenant, calls))
+    }
+
+    pub fn refusals(&self) -> &Semaphore {
+        &self.inner.refusals.0
     }
 
     fn worker<F, Fut>(&self, target: &str, start: F)

@@ -49,12 +49,6 @@ impl Opa {
     }
 }
 
-fn lattice_url() -> anyhow::Result<String> {
-    let url = &wasmcloud_provider_sdk::load_host_data()?.lattice_rpc_url;
-    anyhow::ensure!(!url.is_empty(), "the host named no NATS address; set `nats_url`");
-    Ok(url.clone())
-}
-
 impl Provider for Opa {
     /// Does not wait for JetStream: while it is away, everything is denied.
     async fn init(&self, config: impl ProviderInitConfig) -> anyhow::Result<()> {
@@ -62,10 +56,7 @@ impl Provider for Opa {
         info!(?settings, "starting");
         er_provider_kit::metrics::serve(settings.metrics_addr, "opa")
             .with_context(|| format!("serving metrics on {}", settings.metrics_addr))?;
-        let url = match settings.nats_url {
-            Some(url) => url,
-            None => lattice_url()?,
-        };
+        let url = er_provider_kit::nats_url(settings.nats_url.as_deref())?;
         let nats = async_nats::ConnectOptions::new()
             .name("er-provider-opa")
             .retry_on_initial_connect()

@@ -1,9 +1,12 @@
 //! The typed questions are the ones that the vectors ask.
 
-use er_policy::input::{
-    Api, Config, Consumer, Control, Deliver, Link, Part, PartType, Principal, ProcessEvent, Redrive, Replay, Start,
+use std::collections::BTreeMap;
+
+use er_policy::Limits;
+use er_question::{
+    Api, Config, Consumer, Control, Deliver, Host, Input, Link, Part, PartType, Principal, ProcessEvent, Redrive,
+    Replay, Start,
 };
-use er_policy::{Input, Limits};
 
 use crate::support::{evaluator, vectors};
 
@@ -15,44 +18,52 @@ fn a_typed_question_reads_as_its_vector() {
     let typed = [
         (
             "a tenant's consumer may emit",
-            Input::Link(
-                Link::new("acme-alert", part("acme-alert", "alert"), part("eventrunner", "jetstream"))
-                    .of_tenant("acme")
-                    .over("eventrunner:platform", ["emitter"])
-                    .with("tenant", "acme"),
-            ),
+            Input::Link(Link {
+                manifest: "acme-alert",
+                tenant: Some("acme"),
+                source: part("acme-alert", "alert"),
+                target: part("eventrunner", "jetstream"),
+                package: "eventrunner:platform",
+                interfaces: vec!["emitter"],
+                config: BTreeMap::from([("tenant", "acme")]),
+            }),
         ),
         (
             "the api may read and follow the streams",
-            Input::Link(
-                Link::new("eventrunner", part("eventrunner", "api"), part("eventrunner", "jetstream"))
-                    .over("eventrunner:platform", ["kv", "tail"]),
-            ),
+            Input::Link(Link {
+                manifest: "eventrunner",
+                tenant: None,
+                source: part("eventrunner", "api"),
+                target: part("eventrunner", "jetstream"),
+                package: "eventrunner:platform",
+                interfaces: vec!["kv", "tail"],
+                config: BTreeMap::new(),
+            }),
         ),
         (
             "a tenant's component starts",
-            Input::Start(
-                Start::new("acme-alert", PartType::Component, "file:///srv/alert.wasm")
-                    .of_tenant("acme")
-                    .importing([
-                        "eventrunner:platform/emitter@0.1.0",
-                        "wasi:cli/environment@0.2.6",
-                        "wasi:logging/logging@0.1.0-draft",
-                    ])
-                    .signed_by("AAAA")
-                    .on_host_of("tenant"),
-            ),
+            Input::Start(Start {
+                manifest: "acme-alert",
+                tenant: Some("acme"),
+                part_type: PartType::Component,
+                image: "file:///srv/alert.wasm",
+                imports: vec![
+                    "eventrunner:platform/emitter@0.1.0",
+                    "wasi:cli/environment@0.2.6",
+                    "wasi:logging/logging@0.1.0-draft",
+                ],
+                issuer: Some("AAAA"),
+                host: Host { role: Some("tenant") },
+            }),
         ),
         (
             "a tenant configures its delivery",
-            Input::Config(
-                Config::new(
-                    "acme-alert",
-                    "acme-alert-delivery",
-                    [("tenant", "acme"), ("types", "*"), ("batch_events_max", "256")],
-                )
-                .of_tenant("acme"),
-            ),
+            Input::Config(Config {
+                manifest: "acme-alert",
+                tenant: Some("acme"),
+                name: "acme-alert-delivery",
+                config: BTreeMap::from([("tenant", "acme"), ("types", "*"), ("batch_events_max", "256")]),
+            }),
         ),
         ("a link is taken away", Input::Control(Control { operation: "link-del", subject: "acme_alert-alert" })),
         (

@@ -57,7 +57,8 @@ impl Exemplars {
     pub fn open_metrics(&self, text: &str) -> String {
         let counters: HashSet<&str> =
             text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
-        let known = self.0.lock();
+        // Who records does not wait for who is told.
+        let known = self.0.lock().clone();
         let mut told = String::with_capacity(text.len() * 2);
         for line in text.lines().filter(|line| !line.is_empty()) {
             told.push_str(&family(line, &counters));
@@ -91,7 +92,7 @@ fn family<'l>(line: &'l str, counters: &HashSet<&str>) -> Cow<'l, str> {
 }
 
 fn exemplar(line: &str, known: &HashMap<String, Arc<Buckets>>) -> Option<Exemplar> {
-    let (series, rest) = line.split_at_checked(line.find(BOUND)?)?;
+    let (series, rest) = line.split_at_checked(line.rfind(BOUND)?)?;
     let bound = rest.strip_prefix(BOUND)?.split('"').next()?;
     // Of the last bucket it is infinite.
     known.get(series)?.at(bound.parse().ok()?)
@@ -196,37 +197,54 @@ mod tests {
     fn a_bucket_names_the_last_trace_whose_value_is_in_it() {
         let told = told(|| {
             TRACE.set(Some("aa"));
-            histogram!("t_seconds", "stream" => "ER_RAW").record(0.012);
+            histogram!("eventrunner_stream_publish_seconds", "stream" => "ER_RAW").record(0.012);
             TRACE.set(Some("bb"));
-            histogram!("t_seconds", "stream" => "ER_RAW").record(0.015);
-            histogram!("t_seconds", "stream" => "ER_DEAD").record(0.000_1);
+            histogram!("eventrunner_stream_publish_seconds", "stream" => "ER_RAW").record(0.015);
+            histogram!("eventrunner_stream_publish_seconds", "stream" => "ER_DEAD").record(0.000_1);
             TRACE.set(None);
-            histogram!("t_seconds", "stream" => "ER_RAW").record(0.014);
-            histogram!("t_seconds", "stream" => "ER_RAW").record(100.0);
+            histogram!("eventrunner_stream_publish_seconds", "stream" => "ER_RAW").record(0.014);
+            histogram!("eventrunner_stream_publish_seconds", "stream" => "ER_RAW").record(100.0);
         });
-        let of = |bound: &str| lines(&told, &format!("t_seconds_bucket{{stream=\"ER_RAW\",le=\"{bound}\"}}"));
-        assert_eq!(of("0.015"), [r#"t_seconds_bucket{stream="ER_RAW",le="0.015"} 3 # {trace_id="bb"} 0.015"#]);
-        assert_eq!(of("0.02"), [r#"t_seconds_bucket{stream="ER_RAW",le="0.02"} 3"#], "its bucket begins above");
-        assert_eq!(of("+Inf"), [r#"t_seconds_bucket{stream="ER_RAW",le="+Inf"} 4"#], "nothing was traced");
-        let other = lines(&told, r#"t_seconds_bucket{stream="ER_DEAD",le="0.0005"}"#);
-        assert_eq!(other, [r#"t_seconds_bucket{stream="ER_DEAD",le="0.0005"} 1 # {trace_id="bb"} 0.0001"#]);
+        let of = |bound: &str| {
+            lines(&told, &format!("eventrunner_stream_publish_seconds_bucket{{stream=\"ER_RAW\",le=\"{bound}\"}}"))
+        };
+        assert_eq!(
+            of("0.015"),
+            [r#"eventrunner_stream_publish_seconds_bucket{stream="ER_RAW",le="0.015"} 3 # {trace_id="bb"} 0.015"#]
+        );
+        assert_eq!(
+            of("0.02"),
+            [r#"eventrunner_stream_publish_seconds_bucket{stream="ER_RAW",le="0.02"} 3"#],
+            "its bucket begins above"
+        );
+        assert_eq!(
+            of("+Inf"),
+            [r#"eventrunner_stream_publish_seconds_bucket{stream="ER_RAW",le="+Inf"} 4"#],
+            "nothing was traced"
+        );
+        let other = lines(&told, r#"eventrunner_stream_publish_seconds_bucket{stream="ER_DEAD",le="0.0005"}"#);
+        assert_eq!(
+            other,
+            [r#"eventrunner_stream_publish_seconds_bucket{stream="ER_DEAD",le="0.0005"} 1 # {trace_id="bb"} 0.0001"#]
+        );
     }
 
     #[test]
     fn what_is_told_is_open_metrics() {
         let told = told(|| {
             TRACE.set(Some("aa"));
-            metrics::describe_counter!("t_events_total", "Events");
-            metrics::describe_gauge!("t_cpu_seconds_total", "A gauge, whatever it is called");
-            counter!("t_events_total").increment(2);
-            gauge!("t_cpu_seconds_total").set(1.5);
-            histogram!("t_batch_events").record(3.0);
+            metrics::describe_counter!("eventrunner_ingest_events_total", "Events");
+            let cpu = "process_cpu_seconds_total";
+            metrics::describe_gauge!(cpu, "A gauge, whatever it is called");
+            counter!("eventrunner_ingest_events_total").increment(2);
+            gauge!(cpu).set(1.5);
+            histogram!("eventrunner_delivery_batch_events").record(3.0);
         });
-        assert_eq!(lines(&told, "# TYPE t_events"), ["# TYPE t_events counter"]);
-        assert_eq!(lines(&told, "# HELP t_events"), ["# HELP t_events Events"]);
-        assert_eq!(lines(&told, "t_events"), ["t_events_total 2"]);
-        assert_eq!(lines(&told, "# TYPE t_cpu"), ["# TYPE t_cpu_seconds_total gauge"]);
-        assert!(lines(&told, "t_batch_events").iter().all(|line| !line.contains('#')), "{told}");
+        assert_eq!(lines(&told, "# TYPE eventrunner_ingest_events"), ["# TYPE eventrunner_ingest_events counter"]);
+        assert_eq!(lines(&told, "# HELP eventrunner_ingest_events"), ["# HELP eventrunner_ingest_events Events"]);
+        assert_eq!(lines(&told, "eventrunner_ingest_events"), ["eventrunner_ingest_events_total 2"]);
+        assert_eq!(lines(&told, "# TYPE process_cpu"), ["# TYPE process_cpu_seconds_total gauge"]);
+        assert!(lines(&told, "eventrunner_delivery_batch_events").iter().all(|line| !line.contains('#')), "{told}");
         assert!(told.ends_with("\n# EOF\n") && !told.contains("\n\n"), "{told}");
     }
 }

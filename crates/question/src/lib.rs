@@ -1,4 +1,5 @@
 //! Questions, one type a kind. policies/README.md says what each field means; serialized, they are what the policies see.
+//! For whoever asks, in a component as well as outside; who decides is er-policy.
 
 use std::collections::BTreeMap;
 
@@ -119,7 +120,7 @@ pub struct Principal<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Api<'a> {
     pub principal: Principal<'a>,
-    /// `publish`, `read`, `write`, `keys` or `tenants`.
+    /// `publish`, `read`, `write`, `keys`, `members` or `tenants`.
     pub action: &'a str,
     /// None where it is about no tenant in particular.
     pub tenant: Option<&'a str>,
@@ -154,83 +155,15 @@ pub struct ProcessEvent<'a> {
     action: &'static str,
 }
 
-// === impl Link ===
+// === impl Input ===
 
-impl<'a> Link<'a> {
-    /// Of the platform's own manifest, until [`Link::of_tenant`].
-    #[must_use]
-    pub fn new(manifest: &'a str, source: Part<'a>, target: Part<'a>) -> Self {
-        let (interfaces, config) = (Vec::new(), BTreeMap::new());
-        Self { manifest, tenant: None, source, target, package: "eventrunner:platform", interfaces, config }
-    }
-
-    #[must_use]
-    pub fn of_tenant(mut self, tenant: &'a str) -> Self {
-        self.tenant = Some(tenant);
-        self
-    }
-
-    #[must_use]
-    pub fn over(mut self, package: &'a str, interfaces: impl IntoIterator<Item = &'a str>) -> Self {
-        self.package = package;
-        self.interfaces = interfaces.into_iter().collect();
-        self
-    }
-
-    #[must_use]
-    pub fn with(mut self, key: &'a str, value: &'a str) -> Self {
-        self.config.insert(key, value);
-        self
-    }
-}
-
-// === impl Start ===
-
-impl<'a> Start<'a> {
-    /// Of the platform's own manifest, until [`Start::of_tenant`].
-    #[must_use]
-    pub fn new(manifest: &'a str, part_type: PartType, image: &'a str) -> Self {
-        Self { manifest, tenant: None, part_type, image, imports: Vec::new(), issuer: None, host: Host { role: None } }
-    }
-
-    #[must_use]
-    pub fn of_tenant(mut self, tenant: &'a str) -> Self {
-        self.tenant = Some(tenant);
-        self
-    }
-
-    #[must_use]
-    pub fn importing(mut self, imports: impl IntoIterator<Item = &'a str>) -> Self {
-        self.imports = imports.into_iter().collect();
-        self
-    }
-
-    #[must_use]
-    pub fn signed_by(mut self, issuer: &'a str) -> Self {
-        self.issuer = Some(issuer);
-        self
-    }
-
-    #[must_use]
-    pub fn on_host_of(mut self, role: &'a str) -> Self {
-        self.host.role = Some(role);
-        self
-    }
-}
-
-// === impl Config ===
-
-impl<'a> Config<'a> {
-    /// Of the platform's own manifest, until [`Config::of_tenant`].
-    #[must_use]
-    pub fn new(manifest: &'a str, name: &'a str, config: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        Self { manifest, tenant: None, name, config: config.into_iter().collect() }
-    }
-
-    #[must_use]
-    pub fn of_tenant(mut self, tenant: &'a str) -> Self {
-        self.tenant = Some(tenant);
-        self
+impl Input<'_> {
+    /// As it is asked.
+    ///
+    /// # Errors
+    /// What can't be written as JSON.
+    pub fn text(&self) -> Result<String, String> {
+        serde_json::to_string(self).map_err(|error| format!("the question can't be put: {error}"))
     }
 }
 
