@@ -47,14 +47,15 @@ impl Apps {
             self.client.put_manifest(manifest).await.context("wadm refused the manifest")?;
         }
         let running = known.iter().find(|known| known.deployed);
-        if running.is_some_and(|running| running.version != version) {
-            // Not in place: a changed provider image would be started without its configuration
-            // (wasmCloud issue 4704).
-            progress("taking the old version down");
-            self.undeploy(name, deadline).await?;
-        }
-        // Something may be left of one that was being taken down, too, when whoever did so was stopped.
-        if !known.is_empty() && running.is_none_or(|running| running.version != version) {
+        let stays = running.is_some_and(|running| running.version == version);
+        // Where none runs, something may be left of one that was being taken down when whoever did so was stopped.
+        if !stays && !known.is_empty() {
+            if running.is_some() {
+                // Not in place: a changed provider image would be started without its configuration
+                // (wasmCloud issue 4704).
+                progress("taking the old version down");
+                self.undeploy(name, deadline).await?;
+            }
             progress("clearing away what is left of it");
             self.clear(name, deadline).await?;
         }

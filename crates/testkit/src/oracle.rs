@@ -9,7 +9,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
@@ -108,13 +108,13 @@ impl Oracle {
     /// Notes an event before it is sent for the first time. `data` is the JSON text of its data, byte for byte.
     pub fn sending(&self, source: &str, id: &str, data: &str) {
         let key = Key { source: source.into(), id: id.into() };
-        self.lock().insert(key, Sent { digest: digest(data), acknowledged: false });
+        self.sent.lock().insert(key, Sent { digest: digest(data), acknowledged: false });
     }
 
     /// Notes that the platform promised to keep an event.
     pub fn acknowledged(&self, source: &str, id: &str) {
         let key = Key { source: source.into(), id: id.into() };
-        if let Some(sent) = self.lock().get_mut(&key) {
+        if let Some(sent) = self.sent.lock().get_mut(&key) {
             sent.acknowledged = true;
         }
     }
@@ -122,7 +122,7 @@ impl Oracle {
     /// How many events were acknowledged.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.lock().values().filter(|sent| sent.acknowledged).count()
+        self.sent.lock().values().filter(|sent| sent.acknowledged).count()
     }
 
     /// Compares with all that the store has of this tenant.
@@ -205,6 +205,7 @@ impl Oracle {
     /// When the store can't be read.
     pub async fn point_reads(&self, seed: u64) -> anyhow::Result<Report> {
         let mut chosen: Vec<(Key, Sent)> = self
+            .sent
             .lock()
             .iter()
             .filter(|(_, sent)| sent.acknowledged)
@@ -230,7 +231,7 @@ impl Oracle {
     }
 
     fn compare(&self, found: Vec<Found>) -> Report {
-        let sent = self.lock();
+        let sent = self.sent.lock();
         let mut times: HashMap<&Key, usize> = HashMap::new();
         let mut report = Report::default();
         for event in &found {
@@ -252,10 +253,6 @@ impl Oracle {
         report.found = times.len();
         report.missing.sort();
         report
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Sent>> {
-        self.sent.lock()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use metrics::counter;
+use tokio::sync::Semaphore;
 use wasmcloud_provider_sdk::Context;
 
 use crate::bindings::exports::eventrunner::platform::emitter::Handler;
@@ -13,6 +14,8 @@ use crate::publish::now_us;
 
 /// How long a consumer waits for the answer that it emits too much. One that does not listen would keep the lattice busy.
 const SPENT_WAIT: Duration = Duration::from_secs(1);
+/// Room for those who wait: each takes the place of another call. Beyond it they are answered at once.
+static WAITING: Semaphore = Semaphore::const_new(64);
 
 impl Handler<Option<Context>> for Jetstream {
     async fn emit(&self, cx: Option<Context>, batch: String) -> anyhow::Result<Result<u32, String>> {
@@ -27,9 +30,9 @@ impl Jetstream {
         // The tenant is the link's, never the caller's word.
         let (tenant, calls) =
             self.emitter(source).ok_or_else(|| format!("{source} has no emitter link with a `tenant`"))?;
-        let hop = self.bounded(calls.enter()).await?;
+        let hop = bounded(calls.enter()).await?;
         let (entries, count) = er_event::admit::admit_emitted(&tenant, batch, source, hop + 1, now_us())?;
-        self.bounded(calls.spend(count)).await?;
+        bounded(calls.spend(count)).await?;
         let entries = entries
             .into_iter()
             .map(|entry| Entry {
@@ -46,16 +49,15 @@ impl Jetstream {
         counter!("eventrunner_delivery_events_emitted_total").increment(count as u64);
         u32::try_from(count).map_err(|e| e.to_string())
     }
+}
 
-    /// Makes the consumer wait for a refusal, as far as there is room to wait: whoever waits here takes the place of
-    /// another call.
-    async fn bounded<T>(&self, counted: Result<T, Spent>) -> Result<T, String> {
-        if counted.is_err() {
-            counter!("eventrunner_delivery_emits_refused_total").increment(1);
-            if let Ok(_room) = self.refusals().try_acquire() {
-                tokio::time::sleep(SPENT_WAIT).await;
-            }
+/// Makes the consumer wait for a refusal, as far as there is room to wait.
+async fn bounded<T>(counted: Result<T, Spent>) -> Result<T, String> {
+    if counted.is_err() {
+        counter!("eventrunner_delivery_emits_refused_total").increment(1);
+        if let Ok(_room) = WAITING.try_acquire() {
+            tokio::time::sleep(SPENT_WAIT).await;
         }
-        counted.map_err(|spent| spent.to_string())
     }
+    counted.map_err(|spent| spent.to_string())
 }

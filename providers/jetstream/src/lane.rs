@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use er_event::limits::BATCH_EVENTS_MAX;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use crate::ack::Place;
 use crate::meter::Deliveries;
@@ -103,7 +103,7 @@ impl Lane {
 impl Calls {
     /// `hop`: of the furthest event of the call, of `events` in all.
     pub fn begin(&self, hop: u32, events: usize) -> UnderWay<'_> {
-        let mut table = self.lock();
+        let mut table = self.0.lock();
         let number = table.next;
         table.next += 1;
         let left = (events * EMITTED_PER_EVENT).max(EMITTED_MIN);
@@ -114,7 +114,7 @@ impl Calls {
     /// Counts a call of `emit`. What is emitted does not say which call it is of: it is as far as the furthest of them,
     /// which is returned.
     pub fn enter(&self) -> Result<u32, Spent> {
-        let mut table = self.lock();
+        let mut table = self.0.lock();
         let hop = table.calls.values().map(|call| call.hop).max().ok_or(Spent::NoCall)?;
         table.spend(EMIT_COUNTS)?;
         Ok(hop)
@@ -122,18 +122,14 @@ impl Calls {
 
     /// What could not be taken after all.
     pub fn give_back(&self, events: usize) {
-        if let Some(mut call) = self.lock().calls.last_entry() {
+        if let Some(mut call) = self.0.lock().calls.last_entry() {
             call.get_mut().left += events.saturating_sub(EMIT_COUNTS);
         }
     }
 
     /// Counts its events.
     pub fn spend(&self, events: usize) -> Result<(), Spent> {
-        self.lock().spend(events.saturating_sub(EMIT_COUNTS))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Table> {
-        self.0.lock()
+        self.0.lock().spend(events.saturating_sub(EMIT_COUNTS))
     }
 }
 
@@ -154,7 +150,7 @@ impl Table {
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.calls.lock().calls.remove(&self.number);
+        self.calls.0.lock().calls.remove(&self.number);
     }
 }
 

@@ -12,7 +12,7 @@ use er_tenant::consumers::{State, CONSUMERS_BUCKET, REPLAYS_BUCKET};
 use er_tenant::rules::RULES_BUCKET;
 use er_tenant::TENANTS_BUCKET;
 use parking_lot::Mutex;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -41,8 +41,6 @@ use crate::usage::UsageLog;
 const PUBACK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Feeds no component: no id in a lattice is like it.
 const BACKLOG: &str = "*backlog";
-/// Consumers that wait for the answer that they emit too much; beyond, they get it at once.
-const REFUSALS_MAX: usize = 64;
 const START_WAIT: Duration = Duration::from_millis(500);
 
 /// The provider; a clone is a handle to the same one.
@@ -51,8 +49,6 @@ pub struct Jetstream {
     inner: Arc<Inner>,
 }
 
-struct Refusals(Semaphore);
-
 #[derive(Default)]
 struct Inner {
     settings: OnceLock<ProviderSettings>,
@@ -60,8 +56,6 @@ struct Inner {
     /// Workers by the component they feed.
     workers: Mutex<HashMap<String, CancellationToken>>,
     emitters: Mutex<HashMap<String, EmitterSettings>>,
-    /// Room to wait for a refusal.
-    refusals: Refusals,
     /// What each consumer is working on.
     calls: Mutex<HashMap<String, Arc<Calls>>>,
     decider: Decider,
@@ -80,12 +74,6 @@ pub struct Parts {
     pub usage: UsageLog,
     tenants: OnceCell<Tenants>,
     consumers: OnceCell<Followed<State>>,
-}
-
-impl Default for Refusals {
-    fn default() -> Self {
-        Self(Semaphore::new(REFUSALS_MAX))
-    }
 }
 
 // === impl Parts ===
@@ -162,10 +150,6 @@ impl Jetstream {
         // A component that nothing is delivered to has no calls.
         let calls = self.inner.calls.lock().get(source).cloned().unwrap_or_default();
         Some((tenant, calls))
-    }
-
-    pub fn refusals(&self) -> &Semaphore {
-        &self.inner.refusals.0
     }
 
     fn worker<F, Fut>(&self, target: &str, start: F)

@@ -20,9 +20,9 @@ const BOUND: &str = "le=\"";
 /// Tells which trace is under way, if one is.
 pub type Here = fn() -> Option<String>;
 
-/// Exemplars by histogram: what stands before the bound in the lines of its buckets. A clone is a handle to the same ones.
+/// Exemplars by histogram. A clone is a handle to the same ones.
 #[derive(Debug, Clone, Default)]
-pub struct Exemplars(Arc<Mutex<HashMap<String, Arc<Buckets>>>>);
+pub struct Exemplars(Arc<Mutex<HashMap<Key, Arc<Buckets>>>>);
 
 /// One for each bound, and one for what is more than all of them.
 #[derive(Debug, Default)]
@@ -59,6 +59,7 @@ impl Exemplars {
             text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
         // Who records does not wait for who is told.
         let known = self.0.lock().clone();
+        let known = known.into_iter().map(|(key, buckets)| (series(&key), buckets)).collect();
         let mut told = String::with_capacity(text.len() * 2);
         for line in text.lines().filter(|line| !line.is_empty()) {
             told.push_str(&family(line, &counters));
@@ -74,10 +75,14 @@ impl Exemplars {
     }
 
     fn of(&self, key: &Key) -> Arc<Buckets> {
-        let labels =
-            key.labels().fold(String::new(), |labels, label| format!("{labels}{}=\"{}\",", label.key(), label.value()));
-        Arc::clone(self.0.lock().entry(format!("{}_bucket{{{labels}", key.name())).or_default())
+        Arc::clone(self.0.lock().entry(key.clone()).or_default())
     }
+}
+
+/// What stands before the bound in the lines of a histogram's buckets.
+fn series(key: &Key) -> String {
+    let start = format!("{}_bucket{{", key.name());
+    key.labels().fold(start, |series, label| format!("{series}{}=\"{}\",", label.key(), label.value()))
 }
 
 /// A counter's family is called without the suffix that its samples have.

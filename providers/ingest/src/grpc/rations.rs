@@ -14,7 +14,7 @@ use bytes::Bytes;
 use er_event::limits::BODY_BYTES_MAX;
 use er_event::{Kind, Problem};
 use http_body::Frame;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep};
 use tonic::body::Body;
 use tonic::Status;
@@ -86,24 +86,20 @@ impl Head {
 impl Rooms {
     /// The room of the next message, which has so many bytes.
     pub fn take(&self, bytes: usize) -> Option<Room> {
-        let mut room = self.lock().pop_front()?;
+        let mut room = self.0.lock().pop_front()?;
         room.shrink(bytes);
         Some(room)
     }
 
     /// Gives back what a message of so many bytes does not need of the room that is held for it.
     pub fn shrink(&self, bytes: usize) {
-        if let Some(room) = self.lock().front_mut() {
+        if let Some(room) = self.0.lock().front_mut() {
             room.shrink(bytes);
         }
     }
 
     fn give(&self, room: Room) {
-        self.lock().push_back(room);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Room>> {
-        self.0.lock()
+        self.0.lock().push_back(room);
     }
 }
 
