@@ -67,6 +67,9 @@ pub struct Args {
     /// Change a setting of consumer.yaml: name.key=value
     #[arg(long = "consumer-set")]
     pub consumer_sets: Vec<Set>,
+    /// neighbour: the one that misbehaves on the tenant's own host, and not on that of new code
+    #[arg(long)]
+    pub together: bool,
     /// The commit that is measured
     #[arg(long, default_value = "", env = "ER_COMMIT")]
     pub commit: String,

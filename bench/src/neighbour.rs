@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use er_deploy::client::Client;
-use er_testkit::consumer::manifest_of;
+use er_testkit::consumer::{manifest_of, put_on_probation};
 use er_testkit::Component;
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -57,8 +57,11 @@ impl Offender {
         let tenant = format!("mallory-{}", name.replace(' ', "-"));
         let operator = Client::new(&env.api_url, &env.ingest_url, &env.admin_key)?;
         let client = operator.with_key(&operator.make_tenant(&tenant, "admin").await?);
-        let (consumer, manifest) =
+        let (consumer, mut manifest) =
             manifest_of(&args.dir.join("images"), &tenant, Component::Hostile, &SETTINGS).await?;
+        if !args.together {
+            put_on_probation(&mut manifest);
+        }
         platform.deploy(&manifest).await?;
         let (event_type, data) = (event_type.to_owned(), data.to_owned());
         let provoking = tokio::spawn(async move {
@@ -135,6 +138,7 @@ pub async fn measure(platform: &Platform, path: &Path<'_>, args: &Args) -> anyho
                 "events_per_s": EVENTS_PER_S,
                 "batch_events": CASE.events,
                 "aim_ratio": AIM_RATIO,
+                "one_host": args.together,
                 "spread_percent": rounded(Middle::of(&runs.p99s).spread_percent),
                 "alone_spread_percent": rounded(Middle::of(&alone.p99s).spread_percent),
             }),

@@ -79,13 +79,13 @@ pub fn of_lattice(dir: &Path) -> anyhow::Result<Vec<Process>> {
         .map(|(name, pid)| Process {
             name: match name.as_str() {
                 "nats" => "nats-server".into(),
-                "platform" | "tenant" => format!("{name} host"),
+                "platform" | "tenant" | "probation" => format!("{name} host"),
                 other => other.to_string(),
             },
             pid: *pid,
         })
         .collect();
-    let hosts: Vec<u32> = ["platform", "tenant"].iter().filter_map(|role| state.pids.get(*role).copied()).collect();
+    let hosts: Vec<u32> = ["platform", "tenant", "probation"].iter().filter_map(|role| state.pids.get(*role).copied()).collect();
     for entry in fs::read_dir("/proc")?.flatten() {
         let pid = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
         if let Some(pid) = pid.filter(|pid| parent(*pid).is_some_and(|parent| hosts.contains(&parent))) {

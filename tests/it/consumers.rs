@@ -8,7 +8,7 @@ use er_deploy::app::part_id;
 use er_deploy::client::{Answer, Client};
 use er_testkit::load::Shape;
 use er_testkit::platform::{need, root, Options};
-use er_testkit::{until, Load, Oracle, Part, Tenant};
+use er_testkit::{until, Load, Oracle, Part, Platform, Tenant};
 use futures::TryStreamExt as _;
 use reqwest::Method;
 use serde_json::{json, Value};
@@ -22,6 +22,7 @@ const GONE_WITHIN: Duration = Duration::from_secs(90);
 const HANDLED_WITHIN: Duration = Duration::from_secs(60);
 const SETTLED_WITHIN: Duration = Duration::from_secs(120);
 pub const RECORDER: &str = "er_test_recorder.wasm";
+const HOSTILE: &str = "er_test_hostile.wasm";
 
 /// As curl does it.
 pub async fn put(tenant: &Tenant, path: &str, content_type: &str, body: Vec<u8>) -> anyhow::Result<Answer> {
@@ -115,6 +116,65 @@ fn an_update_and_a_roll_back_under_load_lose_and_double_nothing() -> anyhow::Res
         ensure!(consumer.repeated == 0, "handed over twice: {consumer}");
 
         gone(&tenant, "recorder").await
+    })
+}
+
+/// The role of the host that runs a tenant's consumer, where exactly one does.
+async fn role_of(platform: &Platform, tenant: &Tenant, name: &str) -> anyhow::Result<Option<String>> {
+    let state = platform.log("gate").with_file_name("lattice.json");
+    let state: Value = serde_json::from_slice(&std::fs::read(state)?)?;
+    let nats = platform.nats().await?;
+    let mut roles = Vec::new();
+    for (role, host) in state["hosts"].as_object().context("no hosts")? {
+        let subject = format!("wasmbus.ctl.v1.default.host.get.{}", host.as_str().unwrap_or_default());
+        let answer: Value = serde_json::from_slice(&nats.request(subject, "".into()).await?.payload)?;
+        let components = answer["response"]["components"].as_array().context("no components")?;
+        if components.iter().any(|component| component["id"] == id(tenant, name)) {
+            roles.push(role.clone());
+        }
+    }
+    Ok(<[String; 1]>::try_from(roles).ok().map(|[role]| role))
+}
+
+async fn runs_on(platform: &Platform, tenant: &Tenant, name: &str, role: &str, standing: &str) -> anyhow::Result<()> {
+    until(&format!("the consumer on the host of role {role}"), RUNS_WITHIN, || async {
+        let record = show(tenant, name).await?;
+        let there = role_of(platform, tenant, name).await?;
+        ensure!(record["versions"][0]["standing"] == standing && there.as_deref() == Some(role), "{there:?} {record}");
+        Ok(Some(()))
+    })
+    .await
+}
+
+#[test]
+fn new_code_runs_apart_until_it_is_proven_and_again_after_strikes() -> anyhow::Result<()> {
+    let sets = ["control.probation_s=3", "control.reconcile_s=1"].map(String::from).to_vec();
+    on_its_own(&Options { sets, ..Options::default() }, |platform| async move {
+        let tenant = platform.tenant("probation").await?;
+        upload(&tenant, "hostile?deliver=all&attempts_max=6&backoff_ms=50&timeout_ms=2000", HOSTILE).await?;
+        runs(&tenant, "hostile", 1).await?;
+        runs_on(&platform, &tenant, "hostile", "probation", "probation").await?;
+        let oracle = Arc::new(Oracle::new(tenant.clone()));
+        let load = Load::start(&tenant.client, &oracle, &Shape { seed: 7, events_per_s: 200, ..Shape::default() });
+        load.advance(200, HANDLED_WITHIN).await?;
+        runs_on(&platform, &tenant, "hostile", "tenant", "proven").await?;
+        load.advance(200, HANDLED_WITHIN).await?;
+        let stats = load.stop(HANDLED_WITHIN).await?;
+        let (store, consumer) = oracle.settled(&id(&tenant, "hostile"), SETTLED_WITHIN).await?;
+        eprintln!("load: {stats}\nstore: {store}\nconsumer: {consumer}");
+        ensure!(store.is_clean() && consumer.is_clean(), "store: {store}; consumer: {consumer}");
+        ensure!(consumer.repeated == 0, "handed over twice: {consumer}");
+
+        send(&tenant, "/s", "bad", "test.trap", "1").await?;
+        runs_on(&platform, &tenant, "hostile", "probation", "probation").await?;
+        let record = show(&tenant, "hostile").await?;
+        ensure!(record["state"] == "paused" && record["pause"]["by"] == "strikes", "it is let go on: {record}");
+        let answer = tenant.client.call(Method::POST, "/api/v1/consumers/hostile:resume", None).await?;
+        ensure!(answer.status.is_success(), "{} {}", answer.status, answer.body);
+        handled(&tenant, "hostile", "after").await?;
+        runs_on(&platform, &tenant, "hostile", "tenant", "proven").await?;
+        handled(&tenant, "hostile", "proven").await?;
+        gone(&tenant, "hostile").await
     })
 }
 
@@ -238,7 +298,7 @@ fn what_is_up_after_its_deadline_runs_all_the_same() -> anyhow::Result<()> {
     let options = Options { sets: vec!["control.deploy_within_s=5".into()], ..Options::default() };
     on_its_own(&options, |platform| async move {
         let tenant = platform.tenant("late").await?;
-        let paused = platform.pause(Part::TenantHost).await?;
+        let paused = platform.pause(Part::ProbationHost).await?;
         upload(&tenant, "recorder?deliver=all", RECORDER).await?;
         let record = settled(&tenant, "recorder").await?;
         ensure!(record["state"] == "failed" && record["deployed"].is_null(), "{record}");

@@ -1,7 +1,7 @@
 //! Twelve kinds of consumers that mean harm (`tests/hostile`), one after the other beside a neighbour under load.
 //!
-//! Of the neighbour nothing is lost, made up or late; the platform's host never restarts, the tenants' is there or back
-//! in seconds; and each event of the offender comes to its end with a reason, or waits.
+//! The neighbour's consumer is proven, and the others are new. Of the neighbour nothing is lost, made up or late; the hosts of
+//! the platform and of proven consumers never restart, that of new ones is there or back in seconds; and each event of the offender comes to its end with a reason, or waits.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ const EMITTED_MAX: usize = 1_024;
 /// given up goes on, and emits what the next one may.
 const CALLS_MAX: usize = 2 * EVENTS * ATTEMPTS as usize;
 const ENDED_WITHIN: Duration = Duration::from_secs(90);
-/// The tenants' host, after whoever did it harm is gone.
+/// The host of new code, after whoever did it harm is gone.
 const BACK_WITHIN: Duration = Duration::from_secs(5);
 
 const CUT_OFF: &str = "did not answer within 1000 ms";
@@ -82,7 +82,7 @@ impl<'k> Offender<'k> {
         let tenant = platform.tenant("mallory").await?;
         let attempts = ATTEMPTS.to_string();
         let settings = [("attempts_max", &*attempts), ("backoff_ms", "100"), ("timeout_ms", "1000")];
-        let consumer = platform.consumer(&tenant, kind.component, &settings).await?;
+        let consumer = platform.newcomer(&tenant, kind.component, &settings).await?;
         Ok(Self { kind, tenant, consumer, nats: platform.nats().await? })
     }
 
@@ -161,7 +161,8 @@ async fn misbehaves(platform: &Platform, neighbour: &Neighbour, kind: &Kind) -> 
     let started = Instant::now();
     let processes = &platform.processes;
     let host = processes.identity(Part::PlatformHost).context("no platform host")?;
-    let tenants = processes.identity(Part::TenantHost);
+    let proven = processes.identity(Part::TenantHost).context("no tenants' host")?;
+    let probation = processes.identity(Part::ProbationHost);
     let offender = match Offender::start(platform, kind).await {
         Ok(offender) => offender,
         // The gate lets it not even start, and names what it reaches for; where there is no gate, nothing answers it.
@@ -175,10 +176,11 @@ async fn misbehaves(platform: &Platform, neighbour: &Neighbour, kind: &Kind) -> 
     offender.ends().await?;
     offender.emitted().await?;
     platform.retire(&offender.consumer).await?;
-    processes.wait(Part::TenantHost, BACK_WITHIN).await.context("the tenants' host is not back")?;
+    processes.wait(Part::ProbationHost, BACK_WITHIN).await.context("the offender's host is not back")?;
     let (watched, slowest_ms) = neighbour.goes_on().await?;
     ensure!(processes.identity(Part::PlatformHost) == Some(host), "the platform's host was restarted");
-    let survived = if processes.identity(Part::TenantHost) == tenants { "stayed" } else { "restarted" };
+    ensure!(processes.identity(Part::TenantHost) == Some(proven), "the host of proven consumers was restarted");
+    let survived = if processes.identity(Part::ProbationHost) == probation { "stayed" } else { "restarted" };
     Ok(format!(
         "{:<20} {:>5.1} s   host {survived}   neighbour: {watched} watched, the slowest {slowest_ms} ms",
         kind.name,

@@ -135,11 +135,13 @@ pub fn hold(
     let key = state_path(tenant, name);
     let there = backend.kv_get(CONSUMERS_BUCKET, &key).or_problem()?;
     let before = there.as_ref().map(|item| read::<State>(&item.value)).transpose().ok().flatten();
-    if before.is_some_and(|state| state.paused && state.by == By::Update) {
+    if before.as_ref().is_some_and(|state| state.paused && state.by == By::Update) {
         return Err(Problem::new(Kind::Conflict, format!("another version of {name} is just being put in"))
             .mend("Wait until it runs."));
     }
-    let state = State { paused, by: By::Owner, reason, at: rfc3339_us(backend.now_us()), strikes: 0 };
+    // Who resumes what failed does not make it unseen.
+    let strikes = before.map_or(0, |state| state.strikes);
+    let state = State { paused, by: By::Owner, reason, at: rfc3339_us(backend.now_us()), strikes };
     let text = write(&state)?;
     match &there {
         Some(item) => backend.kv_put(CONSUMERS_BUCKET, &key, &text, Some(item.revision)),

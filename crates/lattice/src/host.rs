@@ -67,7 +67,12 @@ pub fn run(args: &HostArgs) -> anyhow::Result<ExitCode> {
     let (workers, service) = match args.role {
         Role::Platform => (WORKERS, "er-host-platform"),
         Role::Tenant => (TENANT_WORKERS, "er-host-tenant"),
+        Role::Probation => (TENANT_WORKERS, "er-host-probation"),
     };
+    if args.role == Role::Probation {
+        // Of all its threads: they are started after this.
+        rustix::process::setpriority_process(None, PROBATION_NICE).context("can't step behind the other processes")?;
+    }
     // Dropping the runtime kills the providers that are left.
     runtime(workers)?.block_on(async {
         er_trace::init(service, Some(is_invocation))?;
@@ -87,9 +92,12 @@ fn is_invocation(metadata: &tracing::Metadata<'_>) -> bool {
 pub const WORKERS: usize = 2;
 /// Core modules of one component: Python's is linked from many, 38 where it asks for nothing of WASI.
 const CORE_INSTANCES_MAX: u32 = 64;
-/// Workers of the tenant host. A guest that loops keeps its worker until its execution limit, and hands over to
+/// Workers of a host of tenants' code. A guest that loops keeps its worker until its execution limit, and hands over to
 /// nobody: with more workers than loops, the kernel shares the cores and the other tenants' calls go on.
 const TENANT_WORKERS: usize = 32;
+/// Where new code runs, only as much is computed as the rest of the machine leaves, or little more: of a core that both
+/// want, about a tenth.
+const PROBATION_NICE: i32 = 10;
 
 /// What a task wakes last waits in a slot of its worker that no other worker may take from. A guest that wakes the
 /// connection's task and then loops would hold up everybody's calls: so there is no such slot.

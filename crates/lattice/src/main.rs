@@ -20,12 +20,15 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// A whole wasmCloud lattice on one machine: NATS with JetStream, a gate, wadm, and two hosts.
+/// A whole wasmCloud lattice on one machine: NATS with JetStream, a gate, wadm, and three hosts.
 ///
 /// `er-lattice up` starts them as children, restarts whichever dies, and prints `ready` once all of
 /// them answer. The `platform` host (label eventrunner.role=platform) runs the platform's own
 /// providers and components; the `tenant` host (eventrunner.role=tenant) runs tenants' code under
-/// tighter limits. Whatever changes the lattice passes the gate (`er-gate`), which asks the policy. Deploy with `wash app deploy`, or anything else that speaks wadm.
+/// tighter limits; and the `probation` host (eventrunner.role=probation) runs that of it which is new
+/// or did harm, and steps behind the others where the machine is busy. Whatever changes the lattice
+/// passes the gate (`er-gate`), which asks the policy. Deploy with `wash app deploy`, or anything else
+/// that speaks wadm.
 #[derive(Parser)]
 #[command(name = "er-lattice", version, max_term_width = 100)]
 struct Cli {

@@ -10,7 +10,10 @@ use crate::process::Said;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Role {
     Platform,
+    /// Code of tenants' that has shown that it does no harm.
     Tenant,
+    /// Code of tenants' that has shown nothing yet, or that did harm.
+    Probation,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,19 +26,30 @@ pub enum Part {
 
 /// Stopped from first to last. wadm goes first, or it would start elsewhere what the hosts stop;
 /// the platform drains while tenants' components still answer it, which hosts ask the gate about; NATS carries all of that.
-pub const STOP_ORDER: [Part; 5] =
-    [Part::Wadm, Part::Host(Role::Platform), Part::Host(Role::Tenant), Part::Gate, Part::Nats];
+pub const STOP_ORDER: [Part; 6] = [
+    Part::Wadm,
+    Part::Host(Role::Platform),
+    Part::Host(Role::Tenant),
+    Part::Host(Role::Probation),
+    Part::Gate,
+    Part::Nats,
+];
 
 // === impl Role ===
 
 impl Role {
-    pub const ALL: [Self; 2] = [Self::Platform, Self::Tenant];
+    pub const ALL: [Self; 3] = [Self::Platform, Self::Tenant, Self::Probation];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Platform => "platform",
             Self::Tenant => "tenant",
+            Self::Probation => "probation",
         }
+    }
+
+    pub fn runs_tenants_code(self) -> bool {
+        self != Self::Platform
     }
 }
 
@@ -53,8 +67,8 @@ impl Part {
 
     pub fn said(self) -> Said {
         match self {
-            Self::Host(Role::Tenant) => Said::Bounded,
-            Self::Nats | Self::Gate | Self::Wadm | Self::Host(Role::Platform) => Said::All,
+            Self::Host(role) if role.runs_tenants_code() => Said::Bounded,
+            Self::Nats | Self::Gate | Self::Wadm | Self::Host(_) => Said::All,
         }
     }
 

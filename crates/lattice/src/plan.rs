@@ -194,14 +194,14 @@ impl Plan {
     pub fn execution_max(&self, role: Role) -> Duration {
         Duration::from_secs(match role {
             Role::Platform => self.args.platform_execution_max_secs,
-            Role::Tenant => self.args.tenant_execution_max_secs,
+            Role::Tenant | Role::Probation => self.args.tenant_execution_max_secs,
         })
     }
 
     pub fn memory_max_mib(&self, role: Role) -> u32 {
         match role {
             Role::Platform => self.args.platform_memory_max_mib,
-            Role::Tenant => self.args.tenant_memory_max_mib,
+            Role::Tenant | Role::Probation => self.args.tenant_memory_max_mib,
         }
     }
 }

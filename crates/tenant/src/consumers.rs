@@ -59,17 +59,21 @@ pub struct State {
     /// Since when, RFC 3339.
     #[serde(default)]
     pub at: String,
-    /// Calls that failed in a row.
+    /// Calls that failed in a row, where it was paused for them.
     #[serde(default)]
     pub strikes: u32,
 }
 
-/// What whoever delivers has acted upon, written once the batch it was at is finished.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What whoever delivers has acted upon, written once the batch it was at is finished; of a consumer that nobody ever
+/// said anything of, once it takes its first call.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// Of the state's key.
     pub revision: u64,
     pub paused: bool,
+    /// Whether a call was taken since.
+    #[serde(default)]
+    pub took: bool,
 }
 
 /// Where a consumer's state rests.

@@ -100,6 +100,22 @@ impl Platform {
         Ok(consumer)
     }
 
+    /// As [`consumer`](Self::consumer), on the hosts of code that has proven nothing yet.
+    ///
+    /// # Errors
+    /// What is not deployed in time.
+    pub async fn newcomer(
+        &self,
+        tenant: &Tenant,
+        component: Component,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Consumer> {
+        let (consumer, mut manifest) = manifest_of(&self.images(), &tenant.id, component, settings).await?;
+        put_on_probation(&mut manifest);
+        self.apps().await?.deploy(&manifest, DEPLOY_WITHIN, |_| {}).await?;
+        Ok(consumer)
+    }
+
     /// Takes a consumer off the lattice.
     ///
     /// # Errors
@@ -128,6 +144,18 @@ pub async fn manifest_of(
     settings.insert(0, ("deliver", "all"));
     rewrite(&mut manifest, &consumer, tenant, component, &image, &settings)?;
     Ok((consumer, manifest))
+}
+
+/// Has a manifest's components run on the hosts of code that has proven nothing yet, as `control` does with what is new.
+pub fn put_on_probation(manifest: &mut Manifest) {
+    for part in &mut manifest.spec.components {
+        for part_trait in part.traits.iter_mut().flatten() {
+            let TraitProperty::SpreadScaler(scaler) = &mut part_trait.properties else { continue };
+            for spread in &mut scaler.spread {
+                spread.requirements.insert("eventrunner.role".into(), "probation".into());
+            }
+        }
+    }
 }
 
 fn rewrite(

@@ -334,6 +334,7 @@ fn up(lattice: &Path, dir: &Path, nats_port: u16, gate_metrics: u16, options: &O
 
 fn sets(options: &Options, dir: &Path, served: [u16; 3], metrics: [u16; PROVIDERS.len()]) -> anyhow::Result<Vec<Set>> {
     let ([ingest, grpc, api], [m1, m2, m3, m4, m5, _]) = (served, metrics);
+    let log = |host: &str| dir.join(format!("lattice/{host}.log")).display().to_string();
     let mut own = vec![
         format!("ingest-http.addr=127.0.0.1:{ingest}"),
         format!("ingest-http.grpc_addr=127.0.0.1:{grpc}"),
@@ -344,7 +345,7 @@ fn sets(options: &Options, dir: &Path, served: [u16; 3], metrics: [u16; PROVIDER
         format!("control.metrics_addr=127.0.0.1:{m5}"),
         format!("control.images_dir={}", dir.join("images/consumers").display()),
         format!("control.spool_dir={}", dir.join("uploads").display()),
-        format!("control.tenant_log={}", dir.join("lattice/tenant.log").display()),
+        format!("control.tenant_logs={},{}", log("tenant"), log("probation")),
         format!("opa.metrics_addr=127.0.0.1:{m4}"),
         format!("opa.bundle={}", root().join("build/policies.tar.gz").display()),
     ];

@@ -21,6 +21,7 @@ pub enum Part {
     Wadm,
     PlatformHost,
     TenantHost,
+    ProbationHost,
     Ingest,
     Jetstream,
     Store,
@@ -66,8 +67,15 @@ struct Lattice {
 
 impl Part {
     /// Everything whose death must cost nothing that was acknowledged.
-    pub const CRITICAL: [Self; 6] =
-        [Self::Nats, Self::PlatformHost, Self::TenantHost, Self::Ingest, Self::Jetstream, Self::Store];
+    pub const CRITICAL: [Self; 7] = [
+        Self::Nats,
+        Self::PlatformHost,
+        Self::TenantHost,
+        Self::ProbationHost,
+        Self::Ingest,
+        Self::Jetstream,
+        Self::Store,
+    ];
 
     fn place(self) -> Place {
         match self {
@@ -75,6 +83,7 @@ impl Part {
             Self::Wadm => Place::State("wadm"),
             Self::PlatformHost => Place::State("platform"),
             Self::TenantHost => Place::State("tenant"),
+            Self::ProbationHost => Place::State("probation"),
             // As a host names the file that it unpacks.
             Self::Ingest => Place::Executable("er_provider_ingest"),
             Self::Jetstream => Place::Executable("er_provider_jetstream"),

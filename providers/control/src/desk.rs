@@ -16,6 +16,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use crate::images::Images;
 use crate::record::{Record, State, Version};
 use crate::spool::Spool;
+use crate::standing::Standing;
 use crate::store::{now, Store};
 use crate::{logs, names, oci, Error, Spec};
 
@@ -31,8 +32,8 @@ pub struct Options {
     pub images_dir: PathBuf,
     /// Uploads on their way.
     pub spool_dir: PathBuf,
-    /// Of the host that tenants' components run on.
-    pub tenant_log: PathBuf,
+    /// Of the hosts that tenants' components run on.
+    pub tenant_logs: Vec<PathBuf>,
     /// Consumers of one tenant.
     pub consumers_max: usize,
     /// Hosts, with their ports, that components may be pulled from.
@@ -43,6 +44,8 @@ pub struct Options {
     pub seen_within: Duration,
     /// Between two looks whether the lattice is as the records say.
     pub reconcile: Duration,
+    /// How long a version takes calls, and is not paused by strikes, before it runs beside proven ones. Zero: at once.
+    pub probation: Duration,
     pub replicas: usize,
     pub limits: Limits,
     /// The lattice, where wadm is.
@@ -294,8 +297,8 @@ impl Desk {
     /// [`Error::NotFound`], and [`Error::Away`] where the log is not on this machine.
     pub async fn logs(&self, tenant: &str, name: &str, limit: u32) -> Result<Value, Error> {
         self.known(tenant, name).await?;
-        let (log, id) = (self.options.tenant_log.clone(), names::component_id(tenant, name));
-        let lines = blocking(move || logs::last(&log, &id, limit as usize)).await?;
+        let (desk, id) = (self.clone(), names::component_id(tenant, name));
+        let lines = blocking(move || logs::last(&desk.options.tenant_logs, &id, limit as usize)).await?;
         Ok(json!({ "lines": lines }))
     }
 
@@ -368,8 +371,11 @@ impl Desk {
                 if record.state == State::Deleting {
                     return Err(Error::Conflict(format!("`{name}` is being taken down: try again when it is gone")));
                 }
-                let tried = |kept: &&Version| kept.digest.is_some() && kept.digest == digest && kept.tried;
-                let before = record.versions.iter().find(tried);
+                let same = |kept: &&Version| kept.digest.is_some() && kept.digest == digest;
+                let before = record.versions.iter().find(|kept| same(kept) && kept.tried);
+                // The same code with the same environment does the same.
+                let alike = record.versions.iter().rfind(|kept| same(kept) && kept.spec.env == spec.env);
+                let standing = alike.map_or(Standing::first(self.options.probation), |alike| alike.standing);
                 record.push(Version {
                     version: 0,
                     digest: digest.clone(),
@@ -378,6 +384,8 @@ impl Desk {
                     spec: spec.clone(),
                     tried: before.is_some(),
                     note: before.and_then(|before| before.note.clone()),
+                    standing,
+                    takes_since: None,
                 });
                 Ok(record)
             })

@@ -14,6 +14,7 @@ mod oci;
 mod record;
 mod spec;
 mod spool;
+mod standing;
 mod store;
 mod work;
 

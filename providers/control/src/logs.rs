@@ -1,4 +1,4 @@
-//! A consumer's lines in the log of the host that it runs on.
+//! A consumer's lines in the logs of the hosts that it runs on, one after the other.
 //!
 //! wasmCloud writes what a component logs (`wasi:logging`), and what goes wrong in a call, within a span that names the
 //! component: `TIME LEVEL component_invocation{func=handle id=ID instance=…}: TARGET: MESSAGE component_id="ID" …`. What a
@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{json, Value};
 
@@ -20,11 +20,27 @@ const SPAN: &str = "component_invocation{";
 const TARGET: &str = "wasmcloud_host::wasmbus::handler: ";
 
 /// The last lines of a component, oldest first.
-pub fn last(log: &Path, component_id: &str, limit: usize) -> Result<Vec<Value>, Error> {
-    let away =
-        |error| Error::Away(format!("the tenant host's log is not here ({error}); see the setting `tenant_log`"));
+pub fn last(logs: &[PathBuf], component_id: &str, limit: usize) -> Result<Vec<Value>, Error> {
     let limit = limit.clamp(1, LINES_MAX);
-    let text = tail(File::open(log).map_err(away)?)?;
+    let (mut lines, mut missing) = (Vec::new(), Vec::new());
+    for log in logs {
+        match File::open(log) {
+            Ok(file) => lines.extend(last_of(log, file, component_id, limit)?),
+            Err(error) => missing.push(format!("{}: {error}", log.display())),
+        }
+    }
+    if missing.len() == logs.len() {
+        let missing = missing.join(", ");
+        return Err(Error::Away(format!("no log of tenants' hosts is here ({missing}); see the setting `tenant_logs`")));
+    }
+    // It ran on one host after the other.
+    lines.sort_by(|a, b| a["at"].as_str().cmp(&b["at"].as_str()));
+    lines.drain(..lines.len().saturating_sub(limit));
+    Ok(lines)
+}
+
+fn last_of(log: &Path, file: File, component_id: &str, limit: usize) -> Result<Vec<Value>, Error> {
+    let text = tail(file)?;
     let mut lines: Vec<Value> = text.lines().rev().filter_map(|line| of(line, component_id)).take(limit).collect();
     // A host's supervisor moves a log aside when it has grown: what was said before lies there.
     if let (true, Ok(before)) = (lines.len() < limit, File::open(log.with_extension("log.1"))) {
@@ -37,7 +53,7 @@ pub fn last(log: &Path, component_id: &str, limit: usize) -> Result<Vec<Value>, 
 }
 
 fn tail(mut file: File) -> Result<String, Error> {
-    let disk = |e| Error::disk("the tenant host's log", &e);
+    let disk = |e| Error::disk("the log of a tenants' host", &e);
     let bytes = file.metadata().map_err(disk)?.len();
     file.seek(SeekFrom::Start(bytes.saturating_sub(TAIL_BYTES))).map_err(disk)?;
     let mut text = Vec::new();
@@ -83,22 +99,38 @@ printed by somebody, component_invocation{func=handle id=demo_a-a instance=x}: y
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("tenant.log");
         std::fs::write(&log, LOG).unwrap();
-        let lines = last(&log, "demo_a-a", 10).unwrap();
+        let logs = std::slice::from_ref(&log);
+        let lines = last(logs, "demo_a-a", 10).unwrap();
         let said: Vec<_> =
             lines.iter().map(|line| (line["level"].as_str().unwrap(), line["message"].as_str().unwrap())).collect();
         let trap = "wasmcloud_host::wasmbus: failed to handle: wasm trap: unreachable";
         assert_eq!(said, [("info", "high: linters failed"), ("error", trap), ("critical", "last")]);
-        assert_eq!(last(&log, "demo_a-a", 1).unwrap()[0]["at"], "2026-11-24T14:18:23.059709Z");
-        let other = last(&log, "demo_b-b", 10).unwrap();
+        assert_eq!(last(logs, "demo_a-a", 1).unwrap()[0]["at"], "2026-11-24T14:18:23.059709Z");
+        let other = last(logs, "demo_b-b", 10).unwrap();
         assert_eq!(
             (other.len(), other[0]["message"].as_str()),
             (1, Some("mine id=demo_a-a component_id=\"demo_a-a\""))
         );
-        assert!(last(&log, "demo_c-c", 10).unwrap().is_empty());
+        assert!(last(logs, "demo_c-c", 10).unwrap().is_empty());
         std::fs::rename(&log, dir.path().join("tenant.log.1")).unwrap();
         std::fs::write(&log, LOG.lines().last().unwrap()).unwrap();
-        let said: Vec<_> = last(&log, "demo_a-a", 3).unwrap().iter().map(|line| line["message"].to_string()).collect();
+        let said: Vec<_> = last(logs, "demo_a-a", 3).unwrap().iter().map(|line| line["message"].to_string()).collect();
         assert_eq!(said, [&format!("\"{trap}\""), "\"last\"", "\"last\""]);
-        assert!(matches!(last(&dir.path().join("none"), "x", 1), Err(Error::Away(_))));
+        assert!(matches!(last(&[dir.path().join("none")], "x", 1), Err(Error::Away(_))));
+    }
+
+    #[test]
+    fn who_moved_hears_what_it_said_before_and_after() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = ["tenant.log", "probation.log", "none.log"].map(|name| dir.path().join(name));
+        let lines: Vec<&str> = LOG.lines().filter(|line| line.starts_with("2026")).collect();
+        std::fs::write(&logs[0], lines[2..].join("\n")).unwrap();
+        std::fs::write(&logs[1], lines[..2].join("\n")).unwrap();
+        let at = |limit| -> Vec<String> {
+            let lines = last(&logs, "demo_a-a", limit).unwrap();
+            lines.iter().map(|line| line["at"].as_str().unwrap()[17..19].to_owned()).collect()
+        };
+        assert_eq!(at(10), ["20", "22", "23"]);
+        assert_eq!(at(2), ["22", "23"]);
     }
 }

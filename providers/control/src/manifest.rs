@@ -7,6 +7,7 @@ use wadm_types::Manifest;
 
 use crate::names::app;
 use crate::record::Version;
+use crate::standing::Standing;
 use crate::Error;
 
 /// Calls into one consumer at once.
@@ -18,14 +19,33 @@ const PLATFORM: &str = "eventrunner";
 const JETSTREAM: &str = "jetstream";
 const DIGEST_CHARS: usize = 10;
 
-/// What wadm calls a version of a consumer's.
+/// What wadm calls a version of a consumer's, where it runs now.
 pub fn version_of(version: &Version) -> String {
+    version_at(version, version.standing)
+}
+
+/// Whether wadm's version is this one on other hosts.
+pub fn is_elsewhere(version: &Version, running: &str) -> bool {
+    let other = match version.standing {
+        Standing::Probation => Standing::Proven,
+        Standing::Proven => Standing::Probation,
+    };
+    version_at(version, other) == running
+}
+
+fn version_at(version: &Version, standing: Standing) -> String {
     let digest = version.digest.as_deref().unwrap_or_default();
-    format!("v{}-{}", version.version, digest.get(..DIGEST_CHARS).unwrap_or(digest))
+    let digest = digest.get(..DIGEST_CHARS).unwrap_or(digest);
+    let place = match standing {
+        Standing::Probation => "-probation",
+        Standing::Proven => "",
+    };
+    format!("v{}-{digest}{place}", version.version)
 }
 
 pub fn of(tenant: &str, name: &str, version: &Version, image: &Path) -> Result<Manifest, Error> {
     let app = app(tenant, name);
+    let role = version.standing.role();
     let mut delivery = version.spec.delivery();
     delivery.insert("tenant", tenant.to_owned());
     delivery.insert("consumer", name.to_owned());
@@ -52,7 +72,8 @@ pub fn of(tenant: &str, name: &str, version: &Version, image: &Path) -> Result<M
                 "traits": [
                     { "type": "spreadscaler", "properties": {
                         "instances": INSTANCES,
-                        "spread": [{ "name": "tenants", "requirements": { "eventrunner.role": "tenant" } }],
+                        // Named in wadm's words where there is no such host.
+                        "spread": [{ "name": format!("eventrunner.role={role}"), "requirements": { "eventrunner.role": role } }],
                     } },
                     { "type": "link", "properties": {
                         "namespace": "eventrunner", "package": "platform", "interfaces": ["emitter"],
@@ -87,7 +108,7 @@ mod tests {
 
     #[test]
     fn it_is_the_manifest_that_is_deployed_by_hand() {
-        let version = Version {
+        let mut version = Version {
             version: 3,
             digest: Some("0123456789abcdef".into()),
             at: String::new(),
@@ -95,6 +116,8 @@ mod tests {
             spec: Spec::parse(r#"{"types":["com.github.push"],"attempts_max":5,"env":{"LEVEL":"high"}}"#).unwrap(),
             tried: true,
             note: None,
+            standing: Standing::Proven,
+            takes_since: None,
         };
         let manifest = of("acme", "rust-alert", &version, Path::new("/images/x.wasm")).unwrap();
         assert_eq!(manifest.metadata.annotations["version"], "v3-0123456789");
@@ -112,5 +135,16 @@ mod tests {
         {
             assert!(by_hand.contains(line), "{line}");
         }
+        let role = |manifest: &Manifest| {
+            let text = serde_json::to_value(manifest).unwrap();
+            text["spec"]["components"][0]["traits"][0]["properties"]["spread"][0]["requirements"]["eventrunner.role"].clone()
+        };
+        assert_eq!(role(&manifest), "tenant");
+        assert!(is_elsewhere(&version, "v3-0123456789-probation"));
+        version.standing = Standing::Probation;
+        let manifest = of("acme", "rust-alert", &version, Path::new("/images/x.wasm")).unwrap();
+        assert_eq!(manifest.metadata.annotations["version"], "v3-0123456789-probation");
+        assert_eq!(role(&manifest), "probation");
+        assert!(is_elsewhere(&version, "v3-0123456789") && !is_elsewhere(&version, "v2-0123456789"));
     }
 }

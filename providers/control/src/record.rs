@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::spec::Spec;
+use crate::standing::Standing;
 
 /// Versions that are kept to roll back to.
 const VERSIONS_MAX: usize = 10;
@@ -33,6 +34,12 @@ pub struct Version {
     /// What its trial was left with, if that is worth a word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// Where it may run.
+    #[serde(default)]
+    pub standing: Standing,
+    /// Since when it takes calls without being held, RFC 3339, while it is on probation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takes_since: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,6 +130,8 @@ mod tests {
             spec: Spec::default(),
             tried: false,
             note: None,
+            standing: Standing::Probation,
+            takes_since: None,
         }
     }
 

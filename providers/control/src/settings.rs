@@ -15,6 +15,7 @@ const METRICS_PORT: u16 = 9470;
 const IMAGES: &str = "var/images/consumers";
 const SPOOL: &str = "var/data/uploads";
 const TENANT_LOG: &str = "var/lattice/tenant.log";
+const PROBATION_LOG: &str = "var/lattice/probation.log";
 /// As `deploy/oathkeeper` has them.
 const ISSUER: &str = "urn:eventrunner:gateway";
 const AUDIENCE: &str = "eventrunner";
@@ -43,12 +44,13 @@ impl ProviderSettings {
                 // Relative to where the host runs.
                 images_dir: PathBuf::from(s.text("images_dir").unwrap_or(IMAGES)),
                 spool_dir: PathBuf::from(s.text("spool_dir").unwrap_or(SPOOL)),
-                tenant_log: PathBuf::from(s.text("tenant_log").unwrap_or(TENANT_LOG)),
+                tenant_logs: logs(s.list("tenant_logs")),
                 consumers_max: s.number("consumers_max", 50, 1..=10_000)?,
                 registries: s.list("registries"),
                 deploy_within: Duration::from_secs(s.number("deploy_within_s", 120, 5..=3_600)?),
                 seen_within: Duration::from_secs(s.number("seen_within_s", 30, 1..=600)?),
                 reconcile: Duration::from_secs(s.number("reconcile_s", 60, 1..=3_600)?),
+                probation: Duration::from_secs(s.number("probation_s", 600, 0..=604_800)?),
                 replicas: s.number("replicas", 1, 1..=5)?,
                 limits: Limits::default(),
                 lattice_url: String::new(),
@@ -70,6 +72,13 @@ impl ProviderSettings {
         }
         Ok(settings)
     }
+}
+
+fn logs(given: Vec<String>) -> Vec<PathBuf> {
+    if given.is_empty() {
+        return [TENANT_LOG, PROBATION_LOG].map(PathBuf::from).to_vec();
+    }
+    given.into_iter().map(PathBuf::from).collect()
 }
 
 /// Keto, where it is told of: both of its addresses, or neither.
@@ -130,6 +139,8 @@ mod tests {
             ("seen_within_s", "600", true),
             ("seen_within_s", "601", false),
             ("reconcile_s", "0", false),
+            ("probation_s", "0", true),
+            ("probation_s", "604801", false),
             ("replicas", "6", false),
             ("image_dir", "x", false),
         ] {

@@ -17,6 +17,7 @@ use time::OffsetDateTime;
 use tokio::sync::OnceCell;
 
 use crate::record::Record;
+use crate::standing::Conduct;
 use crate::Error;
 
 /// As jetstream makes the others.
@@ -145,6 +146,21 @@ impl Store {
 
     pub async fn pause(&self, tenant: &str, name: &str) -> Result<Option<State>, Error> {
         Ok(self.read(&state_path(tenant, name)).await?.map(|(pause, _)| pause))
+    }
+
+    /// Whether a consumer is held, else whether it takes calls.
+    pub async fn conduct(&self, tenant: &str, name: &str) -> Result<Conduct, Error> {
+        let state: Option<(State, u64)> = self.read(&state_path(tenant, name)).await?;
+        let revision = match state {
+            Some((state, _)) if state.paused && state.strikes > 0 => return Ok(Conduct::Held(By::Strikes)),
+            Some((state, _)) if state.paused => return Ok(Conduct::Held(state.by)),
+            Some((state, _)) if state.strikes > 0 => return Ok(Conduct::Resumed),
+            Some((_, revision)) => revision,
+            None => 0,
+        };
+        let seen: Option<(Seen, u64)> = self.read(&seen_path(tenant, name)).await?;
+        let takes = seen.is_some_and(|(seen, _)| seen.took && seen.revision == revision);
+        Ok(if takes { Conduct::Takes } else { Conduct::Idle })
     }
 
     /// Sees to it that the consumer is given nothing, and returns the revision that says so. An owner's pause stays one.

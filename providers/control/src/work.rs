@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use er_consumer::Setup;
 use er_deploy::app::refusal;
+use er_tenant::consumers::By;
 use metrics::{counter, gauge, histogram};
+use time::OffsetDateTime;
 use tracing::{info, warn};
 
 use crate::desk::{blocking, Desk};
 use crate::record::{Record, State, Version};
+use crate::standing::Conduct;
 use crate::{manifest, names, oci, Error};
 
 /// What is left to the next round: the step could not be made now.
@@ -49,15 +52,23 @@ impl Desk {
             }
             if !record.is_settled() {
                 self.work_on(record);
-            } else if let Some(version) = record.deployed.and_then(|version| record.of(version)) {
+                continue;
+            }
+            let conduct = self.store.conduct(&record.tenant, &record.name).await?;
+            let record = &self.judged(record, conduct).await?;
+            if conduct == Conduct::Resumed {
+                // It is in the record by now, and counts once.
+                self.store.release(&record.tenant, &record.name).await?;
+            }
+            if let Some(version) = record.deployed.and_then(|version| record.of(version)) {
                 let app = names::app(&record.tenant, &record.name);
                 let wanted = manifest::version_of(version);
                 let away = |e| Error::Away(format!("wadm: {e:#}"));
                 let apps = self.apps().await?;
                 let found = apps.deployed(&app).await.map_err(away)?;
                 if found.as_ref() == Some(&wanted) {
-                    // A failed update left the one before it held until it is up again.
-                    if record.state == State::Failed && apps.is_up(&app).await.map_err(away)? {
+                    // An update, or a move, that was not done in time left it held until it is up again.
+                    if conduct == Conduct::Held(By::Update) && apps.is_up(&app).await.map_err(away)? {
                         self.store.end_update(&record.tenant, &record.name).await?;
                     }
                 } else {
@@ -84,6 +95,26 @@ impl Desk {
         }
         self.sweep(&records).await;
         Ok(())
+    }
+
+    /// The record, with what the running version's conduct makes of its standing.
+    async fn judged(&self, record: &Record, conduct: Conduct) -> Result<Record, Error> {
+        let (now, probation) = (OffsetDateTime::now_utc(), self.options.probation);
+        let judge = |record: &mut Record| {
+            let running = record.deployed.and_then(|version| record.of_mut(version));
+            running.is_some_and(|running| running.judge(conduct, now, probation))
+        };
+        if !judge(&mut record.clone()) {
+            return Ok(record.clone());
+        }
+        let gone = || Error::NotFound("the record is gone".into());
+        self.store
+            .change(&record.tenant, &record.name, |record| {
+                let mut record = record.ok_or_else(gone)?;
+                judge(&mut record);
+                Ok(record)
+            })
+            .await
     }
 
     /// Does what there is to do about a record, in a task of its own.
@@ -246,8 +277,8 @@ impl Desk {
         Ok(true)
     }
 
-    /// Deploys a version in place of whichever runs. What does run is given nothing meanwhile, and what it was at is
-    /// finished before: no call is cut off, so that none is made twice.
+    /// Deploys a version in place of whichever runs, or of itself on other hosts. What does run is given nothing
+    /// meanwhile, and what it was at is finished before: no call is cut off, so that none is made twice.
     async fn bring(&self, record: &Record, version: &Version) -> anyhow::Result<()> {
         let (tenant, name) = (record.tenant.as_str(), record.name.as_str());
         let app = names::app(tenant, name);
@@ -259,9 +290,18 @@ impl Desk {
         let _permit = self.deployments.acquire().await?;
         let apps = self.apps().await?;
         let running = apps.deployed(&app).await.map_err(|e| Error::Away(format!("wadm: {e:#}")))?;
-        if running.is_some_and(|running| running != manifest::version_of(version)) {
+        let wanted = manifest::version_of(version);
+        let moves = running.as_deref().is_some_and(|running| manifest::is_elsewhere(version, running));
+        if moves {
+            info!(app, wanted, role = version.standing.role(), "moving to other hosts");
+            counter!("eventrunner_control_moves_total", "role" => version.standing.role()).increment(1);
+        }
+        // Who is paused by strikes stays so: it is the same that failed.
+        let stays_paused = moves && self.store.conduct(tenant, name).await? == Conduct::Held(By::Strikes);
+        if !stays_paused && running.is_some_and(|running| running != wanted) {
             self.note_progress(&app, Some("waiting for the last call to end"));
-            let reason = format!("version {} is being deployed", version.version);
+            let doing = if moves { "is moved to other hosts" } else { "is being deployed" };
+            let reason = format!("version {} {doing}", version.version);
             let revision = self.store.hold(tenant, name, &reason).await?;
             if !self.store.seen(tenant, name, revision, self.options.seen_within).await? {
                 let waited_s = self.options.seen_within.as_secs();
@@ -273,11 +313,13 @@ impl Desk {
         self.note_progress(&app, None);
         if deployed.is_ok() {
             // What is not needed any more; what stays is only clutter.
-            if let Err(error) = apps.prune(&app, &manifest::version_of(version)).await {
+            if let Err(error) = apps.prune(&app, &wanted).await {
                 warn!(app, error = format!("{error:#}"), "old versions stay in wadm");
             }
-            self.store.release(tenant, name).await?;
-            info!(app, version = version.version, "deployed");
+            if !stays_paused {
+                self.store.release(tenant, name).await?;
+            }
+            info!(app, wanted, "deployed");
         }
         deployed
     }

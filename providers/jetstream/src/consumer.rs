@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::pull;
 use async_nats::jetstream::Context;
 use er_provider_kit::call::Caller;
-use er_tenant::consumers::durable;
+use er_tenant::consumers::{durable, Seen};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -80,23 +80,22 @@ impl Consumer {
     pub async fn run(self, stop: CancellationToken) {
         info!(consumer = &*self.id, name = &*self.name, tenant = self.settings.tenant, "delivering");
         let mut changes = self.strikes.changes();
-        // The revision that was acted upon, and told; 0: nobody ever said anything.
-        let mut told = 0;
+        let mut takes = self.strikes.takes();
+        // What was acted upon, and told. In the beginning nobody ever said anything.
+        let mut told = Seen::default();
         while !stop.is_cancelled() {
             changes.mark_unchanged();
-            let (revision, held) = self.strikes.held();
-            if told != revision && self.strikes.tell_seen(revision, held).await {
-                told = revision;
-            }
-            if held {
+            self.strikes.clear();
+            let (revision, paused) = self.strikes.held();
+            self.tell(Seen { revision, paused, took: false }, &mut told).await;
+            if paused {
                 tokio::select! {
                     () = stop.cancelled() => return,
                     _ = changes.changed() => {}
-                    () = tokio::time::sleep(TELL_WAIT), if told != revision => {}
+                    () = tokio::time::sleep(TELL_WAIT), if told.revision != revision => {}
                 }
                 continue;
             }
-            self.strikes.clear();
             let halt = stop.child_token();
             let work = async { tokio::join!(self.fresh(halt.clone()), self.again(halt.clone())) };
             tokio::pin!(work);
@@ -111,13 +110,19 @@ impl Consumer {
                             break;
                         }
                     }
-                    () = tokio::time::sleep(TELL_WAIT), if told != revision => {
-                        if self.strikes.tell_seen(revision, held).await {
-                            told = revision;
-                        }
-                    }
+                    _ = takes.changed() => {}
+                    () = tokio::time::sleep(TELL_WAIT), if told.revision != revision || told.took != *takes.borrow() => {}
                 }
+                let took = *takes.borrow_and_update();
+                self.tell(Seen { revision, paused, took }, &mut told).await;
             }
+        }
+    }
+
+    /// Tells what is acted upon, unless it was.
+    async fn tell(&self, seen: Seen, told: &mut Seen) {
+        if *told != seen && self.strikes.tell_seen(seen).await {
+            *told = seen;
         }
     }
 

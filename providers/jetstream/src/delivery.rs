@@ -263,7 +263,7 @@ impl Consumer {
                 let reason = error.to_string();
                 warn!(consumer = &*self.id, call.attempt, events = parsed.len(), reason, "batch failed");
                 let timeout = matches!(error, ComponentError::Call(CallError::Timeout { .. }));
-                self.strikes.strike(&reason, timeout).await.map_err(Away)?;
+                self.strikes.strike(&self.id, &reason, timeout).await.map_err(Away)?;
                 parsed
                     .iter()
                     .enumerate()

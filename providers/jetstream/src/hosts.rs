@@ -9,23 +9,15 @@ use wasmcloud_provider_sdk::get_connection;
 /// A host that does not answer for so long is busy, or gone.
 const ANSWER_WAIT: Duration = Duration::from_secs(1);
 
-/// Whether one is alive: what does not answer on one that is not, is not slow.
-pub async fn alive() -> bool {
-    answers(None).await
-}
-
 /// Whether one runs the component and takes in what it is told. While a host compiles a component it does neither tell what
-/// it runs nor take in links (wasmcloud-host 0.27 holds one lock for all three).
+/// it runs nor take in links (wasmcloud-host 0.27 holds one lock for all three). What does not answer on a host that does
+/// not either, is not slow.
 pub async fn run(component: &str) -> bool {
-    answers(Some(component)).await
-}
-
-async fn answers(component: Option<&str>) -> bool {
     tokio::time::timeout(ANSWER_WAIT, ping(component)).await.ok().flatten().is_some()
 }
 
-/// Until a tenants' host answers, and one that runs `component`, where that is asked.
-async fn ping(component: Option<&str>) -> Option<()> {
+/// Until a host answers that runs `component`.
+async fn ping(component: &str) -> Option<()> {
     let connection = get_connection();
     let (nats, inbox) = (&connection.nats, connection.nats.new_inbox());
     let control = format!("wasmbus.ctl.v1.{}.host", connection.lattice);
@@ -34,18 +26,14 @@ async fn ping(component: Option<&str>) -> Option<()> {
     while let Some(answer) = answers.next().await {
         let answer: Value = serde_json::from_slice(&answer.payload).unwrap_or_default();
         let host = &answer["response"];
-        match (component, host["components"].as_array()) {
+        match host["components"].as_array() {
             // An inventory, asked for below.
-            (Some(component), Some(components)) if components.iter().any(|one| one["id"] == component) => {
-                return Some(())
-            }
-            _ if host["labels"]["eventrunner.role"] != "tenant" => {}
-            (None, _) => return Some(()),
-            (Some(_), None) => {
+            Some(components) if components.iter().any(|one| one["id"] == component) => return Some(()),
+            Some(_) => {}
+            None => {
                 let id = host["id"].as_str()?;
                 nats.publish_with_reply(format!("{control}.get.{id}"), inbox.clone(), "".into()).await.ok()?;
             }
-            (Some(_), Some(_)) => {}
         }
     }
     None

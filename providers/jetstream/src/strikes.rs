@@ -34,7 +34,9 @@ pub struct Strikes {
     max: u32,
     started: Instant,
     /// Whether it ever took a call: then its links are there.
-    proven: AtomicBool,
+    took_ever: AtomicBool,
+    /// Whether it took one since it was last started.
+    took: watch::Sender<bool>,
     /// Since when its host answers at once, as far as it was asked.
     leisure: Mutex<Option<Instant>>,
     in_a_row: AtomicU32,
@@ -73,7 +75,8 @@ impl Strikes {
             consumer: consumer.into(),
             max,
             started: Instant::now(),
-            proven: AtomicBool::new(false),
+            took_ever: AtomicBool::new(false),
+            took: watch::Sender::new(false),
             leisure: Mutex::default(),
             in_a_row: AtomicU32::new(0),
         }
@@ -89,10 +92,16 @@ impl Strikes {
         self.states.changes()
     }
 
-    /// Tells whoever waits for it that the state is acted upon. Returns whether that is written.
-    pub async fn tell_seen(&self, revision: u64, paused: bool) -> bool {
-        info!(tenant = self.tenant, consumer = self.consumer, paused, "state");
-        let seen = serde_json::to_vec(&Seen { revision, paused }).unwrap_or_default();
+    /// Whether it took a call since it was started.
+    pub fn takes(&self) -> watch::Receiver<bool> {
+        self.took.subscribe()
+    }
+
+    /// Tells whoever waits for it what is acted upon. Returns whether that is written.
+    pub async fn tell_seen(&self, seen: Seen) -> bool {
+        let Seen { paused, took, .. } = seen;
+        info!(tenant = self.tenant, consumer = self.consumer, paused, took, "state");
+        let seen = serde_json::to_vec(&seen).unwrap_or_default();
         match self.bucket.put(seen_path(&self.tenant, &self.consumer), seen.into()).await {
             Ok(_) => true,
             Err(error) => {
@@ -104,13 +113,15 @@ impl Strikes {
 
     /// The consumer took a call.
     pub fn took(&self) {
-        self.proven.store(true, Ordering::Relaxed);
-        self.clear();
+        self.took_ever.store(true, Ordering::Relaxed);
+        self.in_a_row.store(0, Ordering::Relaxed);
+        self.took.send_if_modified(|took| !std::mem::replace(took, true));
     }
 
     /// It starts anew.
     pub fn clear(&self) {
         self.in_a_row.store(0, Ordering::Relaxed);
+        self.took.send_replace(false);
     }
 
     /// Whether a whole call may have failed only since the consumer's host has not taken in its links yet, which it does when
@@ -118,7 +129,7 @@ impl Strikes {
     /// `emits`: whether its emitter's link is here.
     pub async fn settling(&self, component: &str, emits: bool) -> bool {
         let age = self.started.elapsed();
-        if self.proven.load(Ordering::Relaxed) || age > SETTLED_AFTER {
+        if self.took_ever.load(Ordering::Relaxed) || age > SETTLED_AFTER {
             return false;
         }
         let at_leisure = (emits || age > EMITTER_WITHIN) && hosts::run(component).await;
@@ -127,10 +138,10 @@ impl Strikes {
         leisure.is_none_or(|since| since.elapsed() < LEISURE)
     }
 
-    /// A whole call failed. `timeout`: whether there was no answer, which may be its host's fault. An error says that it
+    /// A whole call of `component` failed. `timeout`: whether there was no answer, which may be its host's fault. An error says that it
     /// should be paused, and could not be.
-    pub async fn strike(&self, cause: &str, timeout: bool) -> Result<(), String> {
-        if timeout && !hosts::alive().await {
+    pub async fn strike(&self, component: &str, cause: &str, timeout: bool) -> Result<(), String> {
+        if timeout && !hosts::run(component).await {
             return Ok(());
         }
         let strikes = self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1;

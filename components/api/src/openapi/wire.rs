@@ -247,6 +247,20 @@ pub struct ConsumerVersion {
     tried: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
+    /// On which hosts it runs: new code on those of its own, until it has shown that it does no harm.
+    standing: Standing,
+    /// Since when it takes calls without being held, while it is on probation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"))]
+    takes_since: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "ConsumerStanding")]
+pub enum Standing {
+    Probation,
+    Proven,
 }
 
 #[derive(Serialize, JsonSchema)]
