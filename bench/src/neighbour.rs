@@ -103,15 +103,15 @@ impl Runs {
     }
 }
 
-/// A row a misdeed: the neighbour's p99 beside it, and alone (before and after all of them). Of all runs together: a
-/// misdeed that is soon over would be in the minority of them.
+/// A row a misdeed: the neighbour's p99 beside it, and alone, just before and after: a machine that others share is not
+/// the same from one minute to the next. Of all runs together: a misdeed that is soon over would be in the minority of them.
 pub async fn measure(platform: &Platform, path: &Path<'_>, args: &Args) -> anyhow::Result<Vec<Row>> {
     // The first calls are slower.
     Runs::default().add(path, 1).await?;
     eprintln!("neighbour, alone");
-    let mut alone = Runs::default();
-    alone.add(path, args.runs).await?;
-    let mut beside = Vec::new();
+    let mut rows = Vec::new();
+    let mut before = Runs::default();
+    before.add(path, args.runs).await?;
     for misdeed in MISDEEDS {
         eprintln!("neighbour, beside: {}", misdeed.0);
         let offender = Offender::start(platform, args, misdeed).await.context(misdeed.0)?;
@@ -119,21 +119,24 @@ pub async fn measure(platform: &Platform, path: &Path<'_>, args: &Args) -> anyho
         let measured = runs.add(path, args.runs).await;
         offender.stop(platform).await?;
         measured.context(misdeed.0)?;
-        beside.push((misdeed.0, runs));
-    }
-    eprintln!("neighbour, alone again");
-    alone.add(path, args.runs).await?;
-    let [_, alone_p99, _] = alone.all.summary_ms();
-    let rows = beside.into_iter().map(|(name, mut runs)| {
+        let mut after = Runs::default();
+        after.add(path, args.runs).await?;
+        let mut alone = Runs::default();
+        for part in [&before, &after] {
+            alone.all.append(&part.all);
+            alone.p99s.extend(&part.p99s);
+        }
+        before = after;
+        let [alone_p50, alone_p99, _] = alone.all.summary_ms();
         let [p50, p99, max] = runs.all.summary_ms();
-        Row {
+        rows.push(Row {
             bench: "neighbour",
-            case: name.into(),
+            case: misdeed.0.into(),
             ours: Some(p99),
             peer: Some(alone_p99),
             unit: "ms (p99)",
             durability: String::new(),
-            note: format!("p50 {p50:.1}, max {max:.1}; peer: alone; aim {AIM_RATIO}"),
+            note: format!("p50 {p50:.1} (alone {alone_p50:.1}), max {max:.1}; peer: alone; aim {AIM_RATIO}"),
             detail: json!({
                 "events_per_s": EVENTS_PER_S,
                 "batch_events": CASE.events,
@@ -142,7 +145,7 @@ pub async fn measure(platform: &Platform, path: &Path<'_>, args: &Args) -> anyho
                 "spread_percent": rounded(Middle::of(&runs.p99s).spread_percent),
                 "alone_spread_percent": rounded(Middle::of(&alone.p99s).spread_percent),
             }),
-        }
-    });
-    Ok(rows.collect())
+        });
+    }
+    Ok(rows)
 }

@@ -85,7 +85,8 @@ pub fn of_lattice(dir: &Path) -> anyhow::Result<Vec<Process>> {
             pid: *pid,
         })
         .collect();
-    let hosts: Vec<u32> = ["platform", "tenant", "probation"].iter().filter_map(|role| state.pids.get(*role).copied()).collect();
+    let hosts: Vec<u32> =
+        ["platform", "tenant", "probation"].iter().filter_map(|role| state.pids.get(*role).copied()).collect();
     for entry in fs::read_dir("/proc")?.flatten() {
         let pid = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
         if let Some(pid) = pid.filter(|pid| parent(*pid).is_some_and(|parent| hosts.contains(&parent))) {

@@ -1,7 +1,8 @@
-//! Twelve kinds of consumers that mean harm (`tests/hostile`), one after the other beside a neighbour under load.
+//! Twelve kinds of consumers that mean harm (`tests/hostile`), one after the other beside a neighbour under load: as new
+//! code on hosts of its own, and those that reach for what a host shares on the neighbour's host as well.
 //!
-//! The neighbour's consumer is proven, and the others are new. Of the neighbour nothing is lost, made up or late; the hosts of
-//! the platform and of proven consumers never restart, that of new ones is there or back in seconds; and each event of the offender comes to its end with a reason, or waits.
+//! Of the neighbour nothing is lost, made up or late; neither the platform's host nor the neighbour's ever restarts where
+//! the offender is not on it, and the offender's is there or back in seconds; and each event of the offender comes to its end with a reason, or waits.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
@@ -26,7 +27,7 @@ const EMITTED_MAX: usize = 1_024;
 /// given up goes on, and emits what the next one may.
 const CALLS_MAX: usize = 2 * EVENTS * ATTEMPTS as usize;
 const ENDED_WITHIN: Duration = Duration::from_secs(90);
-/// The host of new code, after whoever did it harm is gone.
+/// The offender's host, after it is gone.
 const BACK_WITHIN: Duration = Duration::from_secs(5);
 
 const CUT_OFF: &str = "did not answer within 1000 ms";
@@ -59,6 +60,9 @@ const KINDS: [Kind; 12] = [
     by_component("wrong types", Component::WrongTypes, NO_ANSWER),
 ];
 
+/// So many of them reach for what all on a host share: its cores, its memory, its connection, its log.
+const REACHING_OUT: usize = 6;
+
 const fn by_event(name: &'static str, event: &'static str, data: &'static str, reason: &'static str) -> Kind {
     Kind { name, component: Component::Hostile, event: (event, data), reason, strikes: true }
 }
@@ -78,11 +82,14 @@ struct Offender<'k> {
 // === impl Offender ===
 
 impl<'k> Offender<'k> {
-    async fn start(platform: &Platform, kind: &'k Kind) -> anyhow::Result<Self> {
+    async fn start(platform: &Platform, kind: &'k Kind, host: Part) -> anyhow::Result<Self> {
         let tenant = platform.tenant("mallory").await?;
         let attempts = ATTEMPTS.to_string();
         let settings = [("attempts_max", &*attempts), ("backoff_ms", "100"), ("timeout_ms", "1000")];
-        let consumer = platform.newcomer(&tenant, kind.component, &settings).await?;
+        let consumer = match host {
+            Part::ProbationHost => platform.newcomer(&tenant, kind.component, &settings).await?,
+            _ => platform.consumer(&tenant, kind.component, &settings).await?,
+        };
         Ok(Self { kind, tenant, consumer, nats: platform.nats().await? })
     }
 
@@ -157,13 +164,13 @@ impl<'k> Offender<'k> {
 }
 
 /// A kind from its first event to its end; what there is to say of it.
-async fn misbehaves(platform: &Platform, neighbour: &Neighbour, kind: &Kind) -> anyhow::Result<String> {
+async fn misbehaves(platform: &Platform, neighbour: &Neighbour, kind: &Kind, on: Part) -> anyhow::Result<String> {
     let started = Instant::now();
     let processes = &platform.processes;
-    let host = processes.identity(Part::PlatformHost).context("no platform host")?;
-    let proven = processes.identity(Part::TenantHost).context("no tenants' host")?;
-    let probation = processes.identity(Part::ProbationHost);
-    let offender = match Offender::start(platform, kind).await {
+    let others = [Part::PlatformHost, Part::TenantHost].into_iter().filter(|part| *part != on);
+    let others: Vec<_> = others.map(|part| (part, processes.identity(part))).collect();
+    let own = processes.identity(on);
+    let offender = match Offender::start(platform, kind, on).await {
         Ok(offender) => offender,
         // The gate lets it not even start, and names what it reaches for; where there is no gate, nothing answers it.
         Err(refused) if kind.component == Component::ForbiddenImport => {
@@ -176,13 +183,14 @@ async fn misbehaves(platform: &Platform, neighbour: &Neighbour, kind: &Kind) -> 
     offender.ends().await?;
     offender.emitted().await?;
     platform.retire(&offender.consumer).await?;
-    processes.wait(Part::ProbationHost, BACK_WITHIN).await.context("the offender's host is not back")?;
+    processes.wait(on, BACK_WITHIN).await.context("the offender's host is not back")?;
     let (watched, slowest_ms) = neighbour.goes_on().await?;
-    ensure!(processes.identity(Part::PlatformHost) == Some(host), "the platform's host was restarted");
-    ensure!(processes.identity(Part::TenantHost) == Some(proven), "the host of proven consumers was restarted");
-    let survived = if processes.identity(Part::ProbationHost) == probation { "stayed" } else { "restarted" };
+    for (part, before) in others {
+        ensure!(before.is_some() && processes.identity(part) == before, "{part:?} was restarted");
+    }
+    let survived = if processes.identity(on) == own { "stayed" } else { "restarted" };
     Ok(format!(
-        "{:<20} {:>5.1} s   host {survived}   neighbour: {watched} watched, the slowest {slowest_ms} ms",
+        "{:<20} {on:?} {:>5.1} s   host {survived}   neighbour: {watched} watched, the slowest {slowest_ms} ms",
         kind.name,
         started.elapsed().as_secs_f32()
     ))
@@ -193,12 +201,14 @@ fn whoever_means_harm_harms_nobody_else() -> anyhow::Result<()> {
     alone(|platform: Arc<Platform>| async move {
         let neighbour = Neighbour::start(&platform, "alice").await?;
         let mut faults = Vec::new();
-        for kind in &KINDS {
-            match misbehaves(&platform, &neighbour, kind).await {
+        let apart = KINDS.iter().map(|kind| (kind, Part::ProbationHost));
+        let together = KINDS.iter().take(REACHING_OUT).map(|kind| (kind, Part::TenantHost));
+        for (kind, on) in apart.chain(together) {
+            match misbehaves(&platform, &neighbour, kind, on).await {
                 Ok(said) => eprintln!("{said}"),
                 Err(error) => {
-                    eprintln!("{:<20} {error:#}", kind.name);
-                    faults.push(format!("{}: {error:#}", kind.name));
+                    eprintln!("{:<20} {on:?} {error:#}", kind.name);
+                    faults.push(format!("{} on {on:?}: {error:#}", kind.name));
                 }
             }
         }

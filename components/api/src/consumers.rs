@@ -136,8 +136,9 @@ pub fn hold(
     let there = backend.kv_get(CONSUMERS_BUCKET, &key).or_problem()?;
     let before = there.as_ref().map(|item| read::<State>(&item.value)).transpose().ok().flatten();
     if before.as_ref().is_some_and(|state| state.paused && state.by == By::Update) {
-        return Err(Problem::new(Kind::Conflict, format!("another version of {name} is just being put in"))
-            .mend("Wait until it runs."));
+        return Err(
+            Problem::new(Kind::Conflict, format!("{name} is just being put in, or moved")).mend("Wait until it runs.")
+        );
     }
     // Who resumes what failed does not make it unseen.
     let strikes = before.map_or(0, |state| state.strikes);

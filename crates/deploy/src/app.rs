@@ -113,6 +113,14 @@ impl Apps {
         }
     }
 
+    /// Whether a host with this label answers, so that something can run there.
+    ///
+    /// # Errors
+    /// When NATS does not answer.
+    pub async fn has_host(&self, key: &str, value: &str) -> anyhow::Result<bool> {
+        self.hosts.any_labelled(key, value).await
+    }
+
     /// Whether all of an application is there.
     ///
     /// # Errors

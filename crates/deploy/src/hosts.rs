@@ -55,6 +55,13 @@ impl Hosts {
         Ok(told)
     }
 
+    /// Whether a host with this label answers.
+    pub(crate) async fn any_labelled(&self, key: &str, value: &str) -> anyhow::Result<bool> {
+        let answers = self.control.get_hosts().await.map_err(anyhow::Error::from_boxed)?;
+        let mut hosts = answers.iter().filter_map(|answer| answer.data());
+        Ok(hosts.any(|host| host.labels().get(key).is_some_and(|found| found == value)))
+    }
+
     /// Commands of wadm that were not carried out yet.
     pub(crate) async fn commands_on_their_way(&self) -> anyhow::Result<u64> {
         // A wadm elsewhere may keep its streams where they can't be seen from here.

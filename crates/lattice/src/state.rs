@@ -17,7 +17,7 @@ pub struct State {
     pub nats_url: String,
     /// True from the first time everything answered.
     pub ready: bool,
-    /// `supervisor`, `nats`, `gate`, `wadm`, `platform`, `tenant`; absent while a part is down.
+    /// `supervisor`, `nats`, `gate`, `wadm`, `platform`, `tenant`, `probation`; absent while a part is down.
     pub pids: BTreeMap<String, u32>,
     /// How often each part was started again.
     pub restarts: BTreeMap<String, u32>,

@@ -71,9 +71,10 @@ pub struct Seen {
     /// Of the state's key.
     pub revision: u64,
     pub paused: bool,
-    /// Whether a call was taken since.
-    #[serde(default)]
-    pub took: bool,
+    /// Seconds from the first call that was taken since, to the last that is told of (the longer it goes on, the fewer
+    /// are); none was: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took_s: Option<u64>,
 }
 
 /// Where a consumer's state rests.

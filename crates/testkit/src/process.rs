@@ -67,15 +67,8 @@ struct Lattice {
 
 impl Part {
     /// Everything whose death must cost nothing that was acknowledged.
-    pub const CRITICAL: [Self; 7] = [
-        Self::Nats,
-        Self::PlatformHost,
-        Self::TenantHost,
-        Self::ProbationHost,
-        Self::Ingest,
-        Self::Jetstream,
-        Self::Store,
-    ];
+    pub const CRITICAL: [Self; 6] =
+        [Self::Nats, Self::PlatformHost, Self::TenantHost, Self::Ingest, Self::Jetstream, Self::Store];
 
     fn place(self) -> Place {
         match self {

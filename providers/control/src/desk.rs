@@ -364,6 +364,7 @@ impl Desk {
         spec: &Spec,
         by: &str,
     ) -> Result<Record, Error> {
+        let conduct = self.store.conduct(tenant, name).await?;
         let record = self
             .store
             .change(tenant, name, |record| {
@@ -371,12 +372,11 @@ impl Desk {
                 if record.state == State::Deleting {
                     return Err(Error::Conflict(format!("`{name}` is being taken down: try again when it is gone")));
                 }
-                let same = |kept: &&Version| kept.digest.is_some() && kept.digest == digest;
-                let before = record.versions.iter().find(|kept| same(kept) && kept.tried);
-                // The same code with the same environment does the same.
-                let alike = record.versions.iter().rfind(|kept| same(kept) && kept.spec.env == spec.env);
-                let standing = alike.map_or(Standing::first(self.options.probation), |alike| alike.standing);
-                record.push(Version {
+                // What it did until now counts, though it is about to be forgotten.
+                record.judge(conduct, self.options.probation);
+                let tried = |kept: &&Version| kept.digest.is_some() && kept.digest == digest && kept.tried;
+                let before = record.versions.iter().find(tried);
+                let mut version = Version {
                     version: 0,
                     digest: digest.clone(),
                     at: now(),
@@ -384,9 +384,10 @@ impl Desk {
                     spec: spec.clone(),
                     tried: before.is_some(),
                     note: before.and_then(|before| before.note.clone()),
-                    standing,
-                    takes_since: None,
-                });
+                    standing: Standing::Probation,
+                };
+                version.standing = record.standing_of(&version, self.options.probation);
+                record.push(version);
                 Ok(record)
             })
             .await?;

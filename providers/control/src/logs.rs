@@ -31,7 +31,9 @@ pub fn last(logs: &[PathBuf], component_id: &str, limit: usize) -> Result<Vec<Va
     }
     if missing.len() == logs.len() {
         let missing = missing.join(", ");
-        return Err(Error::Away(format!("no log of tenants' hosts is here ({missing}); see the setting `tenant_logs`")));
+        return Err(Error::Away(format!(
+            "no log of tenants' hosts is here ({missing}); see the setting `tenant_logs`"
+        )));
     }
     // It ran on one host after the other.
     lines.sort_by(|a, b| a["at"].as_str().cmp(&b["at"].as_str()));

@@ -17,6 +17,8 @@ const MEMORY_MIB: &str = "64";
 /// The platform's application, and its part that delivers.
 const PLATFORM: &str = "eventrunner";
 const JETSTREAM: &str = "jetstream";
+/// The label of hosts by which it is chosen where a version runs.
+pub const ROLE: &str = "eventrunner.role";
 const DIGEST_CHARS: usize = 10;
 
 /// What wadm calls a version of a consumer's, where it runs now.
@@ -72,8 +74,8 @@ pub fn of(tenant: &str, name: &str, version: &Version, image: &Path) -> Result<M
                 "traits": [
                     { "type": "spreadscaler", "properties": {
                         "instances": INSTANCES,
-                        // Named in wadm's words where there is no such host.
-                        "spread": [{ "name": format!("eventrunner.role={role}"), "requirements": { "eventrunner.role": role } }],
+                        // wadm says the name where there is no such host.
+                        "spread": [{ "name": format!("{ROLE}={role}"), "requirements": { ROLE: role } }],
                     } },
                     { "type": "link", "properties": {
                         "namespace": "eventrunner", "package": "platform", "interfaces": ["emitter"],
@@ -117,7 +119,6 @@ mod tests {
             tried: true,
             note: None,
             standing: Standing::Proven,
-            takes_since: None,
         };
         let manifest = of("acme", "rust-alert", &version, Path::new("/images/x.wasm")).unwrap();
         assert_eq!(manifest.metadata.annotations["version"], "v3-0123456789");
@@ -137,7 +138,8 @@ mod tests {
         }
         let role = |manifest: &Manifest| {
             let text = serde_json::to_value(manifest).unwrap();
-            text["spec"]["components"][0]["traits"][0]["properties"]["spread"][0]["requirements"]["eventrunner.role"].clone()
+            let scaler = &text["spec"]["components"][0]["traits"][0]["properties"];
+            scaler["spread"][0]["requirements"][ROLE].clone()
         };
         assert_eq!(role(&manifest), "tenant");
         assert!(is_elsewhere(&version, "v3-0123456789-probation"));

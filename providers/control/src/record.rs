@@ -34,12 +34,9 @@ pub struct Version {
     /// What its trial was left with, if that is worth a word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// Where it may run.
-    #[serde(default)]
+    /// Where it may run. What was put in before there was a choice stays where it is.
+    #[serde(default = "Standing::before_there_were_two")]
     pub standing: Standing,
-    /// Since when it takes calls without being held, RFC 3339, while it is on probation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub takes_since: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,7 +128,6 @@ mod tests {
             tried: false,
             note: None,
             standing: Standing::Probation,
-            takes_since: None,
         }
     }
 

@@ -5,15 +5,12 @@ use std::time::Duration;
 
 use er_tenant::consumers::By;
 use serde::{Deserialize, Serialize};
-use time::format_description::well_known::Rfc3339;
-use time::OffsetDateTime;
 
-use crate::record::Version;
+use crate::record::{Record, Version};
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Standing {
-    #[default]
     Probation,
     Proven,
 }
@@ -24,22 +21,15 @@ pub enum Conduct {
     Held(By),
     /// Its owner resumed what strikes had paused.
     Resumed,
-    /// It has taken no call yet, since it was last held or put in.
-    Idle,
-    /// It takes calls.
-    Takes,
+    /// It takes calls, since so long; none if it has not taken one since it was last held or put in.
+    Takes(Option<Duration>),
 }
 
 // === impl Standing ===
 
 impl Standing {
-    /// What a version begins with, where probation lasts so long.
-    pub fn first(probation: Duration) -> Self {
-        if probation.is_zero() {
-            Self::Proven
-        } else {
-            Self::Probation
-        }
+    pub(crate) fn before_there_were_two() -> Self {
+        Self::Proven
     }
 
     /// The label `eventrunner.role` of the hosts that it runs on.
@@ -49,34 +39,54 @@ impl Standing {
             Self::Proven => "tenant",
         }
     }
+
+    /// What conduct makes of it, where probation lasts so long.
+    fn after(self, conduct: Conduct, probation: Duration) -> Self {
+        match conduct {
+            _ if probation.is_zero() => Self::Proven,
+            Conduct::Held(By::Strikes) | Conduct::Resumed => Self::Probation,
+            Conduct::Takes(Some(long)) if long >= probation => Self::Proven,
+            Conduct::Takes(_) | Conduct::Held(By::Owner | By::Update) => self,
+        }
+    }
 }
 
 // === impl Version ===
 
 impl Version {
-    /// What its conduct makes of its standing. Whether anything changed.
-    pub fn judge(&mut self, conduct: Conduct, now: OffsetDateTime, probation: Duration) -> bool {
-        let before = (self.standing, self.takes_since.clone());
-        match (conduct, self.standing) {
-            _ if probation.is_zero() => (self.standing, self.takes_since) = (Standing::Proven, None),
-            (Conduct::Held(By::Strikes) | Conduct::Resumed, _) => (self.standing, self.takes_since) = (Standing::Probation, None),
-            // Time in which it could do no harm proves nothing.
-            (Conduct::Held(By::Owner | By::Update), Standing::Probation) => self.takes_since = None,
-            (Conduct::Takes, Standing::Probation) => match self.took_for(now) {
-                Some(took) if took >= probation => (self.standing, self.takes_since) = (Standing::Proven, None),
-                Some(_) => {}
-                None => self.takes_since = now.format(&Rfc3339).ok(),
-            },
-            (Conduct::Idle, _) | (_, Standing::Proven) => {}
+    /// The same code with the same environment: it does the same.
+    fn is_like(&self, other: &Self) -> bool {
+        self.digest.is_some() && self.digest == other.digest && self.spec.env == other.spec.env
+    }
+}
+
+// === impl Record ===
+
+impl Record {
+    /// What the running version's conduct makes of its standing, and of that of all that are like it. Whether anything
+    /// changed.
+    pub fn judge(&mut self, conduct: Conduct, probation: Duration) -> bool {
+        let running = self.deployed.and_then(|version| self.of(version)).cloned();
+        let mut changed = false;
+        for version in &mut self.versions {
+            let standing = match &running {
+                _ if probation.is_zero() => Standing::Proven,
+                Some(running) if running.version == version.version || running.is_like(version) => {
+                    running.standing.after(conduct, probation)
+                }
+                _ => continue,
+            };
+            changed |= std::mem::replace(&mut version.standing, standing) != standing;
         }
-        before != (self.standing, self.takes_since.clone())
+        changed
     }
 
-    /// How long it has taken calls, as far as that is known.
-    fn took_for(&self, now: OffsetDateTime) -> Option<Duration> {
-        let since = OffsetDateTime::parse(self.takes_since.as_deref()?, &Rfc3339).ok()?;
-        // A clock that was put back: as if it had begun now.
-        Some((now - since).try_into().unwrap_or_default())
+    /// What a version begins with that is about to be put in.
+    pub fn standing_of(&self, version: &Version, probation: Duration) -> Standing {
+        if probation.is_zero() {
+            return Standing::Proven;
+        }
+        self.versions.iter().rfind(|kept| kept.is_like(version)).map_or(Standing::Probation, |kept| kept.standing)
     }
 }
 
@@ -86,87 +96,99 @@ mod tests {
     use crate::Spec;
 
     const PROBATION: Duration = Duration::from_secs(600);
+    const ENOUGH: Conduct = Conduct::Takes(Some(PROBATION));
 
-    struct Case {
-        version: Version,
-        now: OffsetDateTime,
+    fn version(digest: &str, spec: &str) -> Version {
+        Version {
+            version: 0,
+            digest: Some(digest.into()),
+            at: String::new(),
+            by: String::new(),
+            spec: Spec::parse(spec).unwrap(),
+            tried: true,
+            note: None,
+            standing: Standing::Probation,
+        }
     }
 
-    impl Case {
-        fn new() -> Self {
-            let version = Version {
-                version: 1,
-                digest: None,
-                at: String::new(),
-                by: String::new(),
-                spec: Spec::default(),
-                tried: true,
-                note: None,
-                standing: Standing::first(PROBATION),
-                takes_since: None,
-            };
-            Self { version, now: OffsetDateTime::UNIX_EPOCH }
-        }
+    /// Puts a version in as the desk does, and lets it run.
+    fn put(record: &mut Record, digest: &str, spec: &str) -> Standing {
+        let mut version = version(digest, spec);
+        version.standing = record.standing_of(&version, PROBATION);
+        let standing = version.standing;
+        record.push(version);
+        record.deployed = Some(record.version);
+        standing
+    }
 
-        /// What it is after so many more seconds.
-        fn after(&mut self, seconds: u64, conduct: Conduct) -> Standing {
-            self.now += Duration::from_secs(seconds);
-            let before = self.version.clone();
-            let changed = self.version.judge(conduct, self.now, PROBATION);
-            assert_eq!(changed, before != self.version);
-            self.version.standing
-        }
+    fn running(record: &Record) -> Standing {
+        record.of(record.deployed.unwrap()).unwrap().standing
     }
 
     #[test]
-    fn whoever_takes_calls_for_long_enough_is_proven() {
-        let mut case = Case::new();
-        assert_eq!(case.after(1_000, Conduct::Idle), Standing::Probation);
-        assert_eq!(case.after(1_000, Conduct::Takes), Standing::Probation, "it has only begun");
-        assert_eq!(case.after(599, Conduct::Takes), Standing::Probation);
-        assert_eq!(case.after(1, Conduct::Takes), Standing::Proven);
-        for conduct in [Conduct::Idle, Conduct::Held(By::Owner), Conduct::Held(By::Update), Conduct::Takes] {
-            assert_eq!(case.after(1, conduct), Standing::Proven, "{conduct:?}");
+    fn whoever_takes_calls_for_long_enough_is_proven_and_stays_so() {
+        let mut record = Record::new("acme", "alert");
+        assert_eq!(put(&mut record, "a", "{}"), Standing::Probation);
+        let short = Conduct::Takes(Some(PROBATION - Duration::from_secs(1)));
+        for conduct in [Conduct::Takes(None), short, Conduct::Held(By::Owner), Conduct::Held(By::Update)] {
+            assert!(!record.judge(conduct, PROBATION), "{conduct:?}");
         }
+        assert!(record.judge(ENOUGH, PROBATION));
+        for conduct in [Conduct::Takes(None), short, ENOUGH, Conduct::Held(By::Owner), Conduct::Held(By::Update)] {
+            assert!(!record.judge(conduct, PROBATION), "{conduct:?}");
+        }
+        assert_eq!(running(&record), Standing::Proven);
     }
 
     #[test]
-    fn time_in_which_it_is_held_does_not_count() {
-        let mut case = Case::new();
-        for by in [By::Owner, By::Update, By::Strikes] {
-            case.after(0, Conduct::Takes);
-            assert_eq!(case.after(599, Conduct::Held(by)), Standing::Probation);
-            assert_eq!(case.after(1, Conduct::Takes), Standing::Probation, "{by:?}");
-        }
-        assert_eq!(case.after(600, Conduct::Takes), Standing::Proven);
-    }
-
-    #[test]
-    fn whoever_was_paused_by_strikes_begins_anew() {
-        let mut case = Case::new();
+    fn whoever_was_paused_by_strikes_is_on_probation_again() {
+        let mut record = Record::new("acme", "alert");
+        put(&mut record, "a", "{}");
         for conduct in [Conduct::Held(By::Strikes), Conduct::Resumed] {
-            assert_eq!(case.after(1, Conduct::Takes), Standing::Probation);
-            assert_eq!(case.after(600, Conduct::Takes), Standing::Proven);
-            assert_eq!(case.after(1, conduct), Standing::Probation);
+            assert!(record.judge(ENOUGH, PROBATION));
+            assert!(record.judge(conduct, PROBATION));
+            assert_eq!(running(&record), Standing::Probation);
         }
     }
 
     #[test]
-    fn a_clock_that_is_put_back_or_a_time_that_is_none_proves_nothing() {
-        let mut case = Case::new();
-        case.after(1_000, Conduct::Takes);
-        case.now = OffsetDateTime::UNIX_EPOCH;
-        assert_eq!(case.after(10, Conduct::Takes), Standing::Probation);
-        case.version.takes_since = Some("yesterday".into());
-        assert_eq!(case.after(1, Conduct::Takes), Standing::Probation);
-        assert_eq!(case.after(600, Conduct::Takes), Standing::Proven);
+    fn the_same_code_with_the_same_environment_has_the_same_standing_whatever_its_number() {
+        let mut record = Record::new("acme", "alert");
+        put(&mut record, "a", "{}");
+        record.judge(ENOUGH, PROBATION);
+        assert_eq!(put(&mut record, "a", r#"{"attempts_max":3}"#), Standing::Proven);
+        assert_eq!(put(&mut record, "a", r#"{"env":{"LEVEL":"high"}}"#), Standing::Probation);
+        assert_eq!(put(&mut record, "b", "{}"), Standing::Probation);
+        record.judge(ENOUGH, PROBATION);
+        assert_eq!(put(&mut record, "a", "{}"), Standing::Proven, "rolled back");
+        assert!(record.judge(Conduct::Held(By::Strikes), PROBATION));
+        let standings: Vec<Standing> = record.versions.iter().map(|version| version.standing).collect();
+        let (probation, proven) = (Standing::Probation, Standing::Proven);
+        assert_eq!(standings, [probation, probation, probation, proven, probation]);
     }
 
     #[test]
-    fn without_probation_all_are_proven() {
-        assert_eq!(Standing::first(Duration::ZERO), Standing::Proven);
-        let mut case = Case::new();
-        assert!(case.version.judge(Conduct::Held(By::Strikes), case.now, Duration::ZERO));
-        assert_eq!(case.version.standing, Standing::Proven);
+    fn an_image_that_was_not_pulled_yet_is_like_no_other() {
+        let mut record = Record::new("acme", "alert");
+        put(&mut record, "a", "{}");
+        record.judge(ENOUGH, PROBATION);
+        let unknown = Version { digest: None, ..version("a", "{}") };
+        assert_eq!(record.standing_of(&unknown, PROBATION), Standing::Probation);
+    }
+
+    #[test]
+    fn without_probation_all_are_proven_also_what_never_ran() {
+        let mut record = Record::new("acme", "alert");
+        assert_eq!(record.standing_of(&version("a", "{}"), Duration::ZERO), Standing::Proven);
+        put(&mut record, "a", "{}");
+        record.deployed = None;
+        assert!(record.judge(Conduct::Held(By::Strikes), Duration::ZERO));
+        assert_eq!(record.of(1).unwrap().standing, Standing::Proven);
+    }
+
+    #[test]
+    fn what_was_put_in_before_there_was_probation_stays_where_it_is() {
+        let old = r#"{"version":1,"at":"","by":"","spec":{}}"#;
+        assert_eq!(serde_json::from_str::<Version>(old).unwrap().standing, Standing::Proven);
     }
 }

@@ -159,17 +159,18 @@ impl Store {
             None => 0,
         };
         let seen: Option<(Seen, u64)> = self.read(&seen_path(tenant, name)).await?;
-        let takes = seen.is_some_and(|(seen, _)| seen.took && seen.revision == revision);
-        Ok(if takes { Conduct::Takes } else { Conduct::Idle })
+        let seen = seen.filter(|(seen, _)| seen.revision == revision);
+        Ok(Conduct::Takes(seen.and_then(|(seen, _)| seen.took_s).map(Duration::from_secs)))
     }
 
-    /// Sees to it that the consumer is given nothing, and returns the revision that says so. An owner's pause stays one.
-    pub async fn hold(&self, tenant: &str, name: &str, reason: &str) -> Result<u64, Error> {
+    /// Sees to it that the consumer is given nothing, and returns the revision that says so. An owner's pause stays one;
+    /// where it is for a `move` of what runs, one for strikes does, too.
+    pub async fn hold(&self, tenant: &str, name: &str, reason: &str, moves: bool) -> Result<u64, Error> {
         let key = state_path(tenant, name);
         for _ in 0..TRIES_MAX {
             let there: Option<(State, u64)> = self.read(&key).await?;
             if let Some((pause, revision)) = &there {
-                if pause.paused && pause.by != By::Strikes {
+                if pause.paused && (moves || pause.by != By::Strikes) {
                     return Ok(*revision);
                 }
             }
@@ -181,7 +182,12 @@ impl Store {
 
     /// Lets it have events again, unless its owner has paused it. Strikes are forgotten: another version has its own.
     pub async fn release(&self, tenant: &str, name: &str) -> Result<(), Error> {
-        self.free(tenant, name, |pause| if pause.paused { pause.by != By::Owner } else { pause.strikes > 0 }).await
+        self.free(tenant, name, |pause| pause.strikes > 0 || pause.paused && pause.by != By::Owner).await
+    }
+
+    /// Forgets strikes that it was resumed after.
+    pub async fn forgive(&self, tenant: &str, name: &str) -> Result<(), Error> {
+        self.free(tenant, name, |pause| !pause.paused && pause.strikes > 0).await
     }
 
     /// Lets it have events again if only an update held it.
@@ -197,7 +203,10 @@ impl Store {
                 return Ok(());
             }
             // Written and not removed: so what somebody else says meanwhile is not lost.
-            let free = State { paused: false, by: By::Update, reason: String::new(), at: now(), strikes: 0 };
+            let free = match pause.by {
+                By::Owner if pause.paused => State { strikes: 0, ..pause },
+                _ => State { paused: false, by: By::Update, reason: String::new(), at: now(), strikes: 0 },
+            };
             if self.write(&key, &free, Some(revision)).await? {
                 return Ok(());
             }

@@ -7,12 +7,11 @@ use er_consumer::Setup;
 use er_deploy::app::refusal;
 use er_tenant::consumers::By;
 use metrics::{counter, gauge, histogram};
-use time::OffsetDateTime;
 use tracing::{info, warn};
 
 use crate::desk::{blocking, Desk};
 use crate::record::{Record, State, Version};
-use crate::standing::Conduct;
+use crate::standing::{Conduct, Standing};
 use crate::{manifest, names, oci, Error};
 
 /// What is left to the next round: the step could not be made now.
@@ -47,74 +46,72 @@ impl Desk {
                 .set(count as f64);
         }
         for record in &records {
-            if record.state == State::Failed && self.look_again(record).await? {
-                continue;
-            }
-            if !record.is_settled() {
-                self.work_on(record);
-                continue;
-            }
-            let conduct = self.store.conduct(&record.tenant, &record.name).await?;
-            let record = &self.judged(record, conduct).await?;
-            if conduct == Conduct::Resumed {
-                // It is in the record by now, and counts once.
-                self.store.release(&record.tenant, &record.name).await?;
-            }
-            if let Some(version) = record.deployed.and_then(|version| record.of(version)) {
+            if let Err(error) = self.look_after(record).await {
                 let app = names::app(&record.tenant, &record.name);
-                let wanted = manifest::version_of(version);
-                let away = |e| Error::Away(format!("wadm: {e:#}"));
-                let apps = self.apps().await?;
-                let found = apps.deployed(&app).await.map_err(away)?;
-                if found.as_ref() == Some(&wanted) {
-                    // An update, or a move, that was not done in time left it held until it is up again.
-                    if conduct == Conduct::Held(By::Update) && apps.is_up(&app).await.map_err(away)? {
-                        self.store.end_update(&record.tenant, &record.name).await?;
-                    }
-                } else {
-                    info!(app, wanted, ?found, "not what its record says: deploying it");
-                    let desk = self.clone();
-                    let (record, version) = (record.clone(), version.clone());
-                    tokio::spawn(async move {
-                        let turn = desk.turn(&app);
-                        let _turn = turn.lock().await;
-                        // Somebody may have changed it meanwhile.
-                        if desk
-                            .store
-                            .record(&record.tenant, &record.name)
-                            .await
-                            .is_ok_and(|now| now.as_ref() == Some(&record))
-                        {
-                            if let Err(error) = desk.bring(&record, &version).await {
-                                warn!(app, error = format!("{error:#}"), "could not be brought back");
-                            }
-                        }
-                    });
-                }
+                warn!(app, %error, "can't be compared with the lattice; trying again");
             }
         }
         self.sweep(&records).await;
         Ok(())
     }
 
-    /// The record, with what the running version's conduct makes of its standing.
-    async fn judged(&self, record: &Record, conduct: Conduct) -> Result<Record, Error> {
-        let (now, probation) = (OffsetDateTime::now_utc(), self.options.probation);
-        let judge = |record: &mut Record| {
-            let running = record.deployed.and_then(|version| record.of_mut(version));
-            running.is_some_and(|running| running.judge(conduct, now, probation))
-        };
-        if !judge(&mut record.clone()) {
-            return Ok(record.clone());
+    async fn look_after(&self, record: &Record) -> Result<(), Error> {
+        if record.state == State::Failed && self.look_again(record).await? {
+            return Ok(());
         }
-        let gone = || Error::NotFound("the record is gone".into());
-        self.store
-            .change(&record.tenant, &record.name, |record| {
+        if !record.is_settled() {
+            self.work_on(record);
+            return Ok(());
+        }
+        let (tenant, name) = (record.tenant.as_str(), record.name.as_str());
+        let app = names::app(tenant, name);
+        // Somebody is at it.
+        let Ok(turn) = self.turn(&app).try_lock_owned() else { return Ok(()) };
+        let conduct = self.store.conduct(tenant, name).await?;
+        let Some(record) = self.judged(tenant, name, conduct).await? else { return Ok(()) };
+        if conduct == Conduct::Resumed {
+            // It is in the record by now, and counts once.
+            self.store.forgive(tenant, name).await?;
+        }
+        let Some(version) = record.deployed.and_then(|version| record.of(version)).cloned() else { return Ok(()) };
+        let wanted = manifest::version_of(&version);
+        let away = |e| Error::Away(format!("wadm: {e:#}"));
+        let apps = self.apps().await?;
+        let found = apps.deployed(&app).await.map_err(away)?;
+        if found.as_ref() == Some(&wanted) {
+            // An update, or a move, that was not done in time left it held until it is up again.
+            if conduct == Conduct::Held(By::Update) && apps.is_up(&app).await.map_err(away)? {
+                self.store.end_update(tenant, name).await?;
+            }
+            return Ok(());
+        }
+        info!(app, wanted, ?found, "not what its record says: deploying it");
+        let desk = self.clone();
+        tokio::spawn(async move {
+            let _turn = turn;
+            if let Err(error) = desk.bring(&record, &version).await {
+                warn!(app, error = format!("{error:#}"), "could not be brought where it belongs");
+            }
+        });
+        Ok(())
+    }
+
+    /// A settled record, with what conduct makes of its standing. None: it is not settled any more.
+    async fn judged(&self, tenant: &str, name: &str, conduct: Conduct) -> Result<Option<Record>, Error> {
+        let probation = self.options.probation;
+        let Some(mut record) = self.store.record(tenant, name).await?.filter(Record::is_settled) else {
+            return Ok(None);
+        };
+        if record.judge(conduct, probation) {
+            let gone = || Error::NotFound("the record is gone".into());
+            let judge = |record: Option<Record>| {
                 let mut record = record.ok_or_else(gone)?;
-                judge(&mut record);
+                record.judge(conduct, probation);
                 Ok(record)
-            })
-            .await
+            };
+            record = self.store.change(tenant, name, judge).await?;
+        }
+        Ok(Some(record).filter(Record::is_settled))
     }
 
     /// Does what there is to do about a record, in a task of its own.
@@ -291,18 +288,26 @@ impl Desk {
         let apps = self.apps().await?;
         let running = apps.deployed(&app).await.map_err(|e| Error::Away(format!("wadm: {e:#}")))?;
         let wanted = manifest::version_of(version);
+        // What runs, or ran, as it is: who paused it, and why, stays true.
+        let same = record.deployed == Some(version.version);
         let moves = running.as_deref().is_some_and(|running| manifest::is_elsewhere(version, running));
         if moves {
-            info!(app, wanted, role = version.standing.role(), "moving to other hosts");
-            counter!("eventrunner_control_moves_total", "role" => version.standing.role()).increment(1);
+            let role = version.standing.role();
+            info!(app, wanted, role, "moving to other hosts");
+            let away = |e| Error::Away(format!("the hosts: {e:#}"));
+            if !apps.has_host(manifest::ROLE, role).await.map_err(away)? {
+                anyhow::bail!("no host has the label {}={role}: start one", manifest::ROLE);
+            }
         }
-        // Who is paused by strikes stays so: it is the same that failed.
-        let stays_paused = moves && self.store.conduct(tenant, name).await? == Conduct::Held(By::Strikes);
-        if !stays_paused && running.is_some_and(|running| running != wanted) {
+        if running.as_ref().is_some_and(|running| *running != wanted) {
             self.note_progress(&app, Some("waiting for the last call to end"));
             let doing = if moves { "is moved to other hosts" } else { "is being deployed" };
             let reason = format!("version {} {doing}", version.version);
-            let revision = self.store.hold(tenant, name, &reason).await?;
+            let revision = self.store.hold(tenant, name, &reason, same).await?;
+            let struck = self.store.conduct(tenant, name).await? == Conduct::Held(By::Strikes);
+            if moves && struck && version.standing == Standing::Proven {
+                anyhow::bail!("it was paused by strikes meanwhile");
+            }
             if !self.store.seen(tenant, name, revision, self.options.seen_within).await? {
                 let waited_s = self.options.seen_within.as_secs();
                 warn!(app, waited_s, "jetstream did not say that it stopped delivering; it may be away");
@@ -316,10 +321,17 @@ impl Desk {
             if let Err(error) = apps.prune(&app, &wanted).await {
                 warn!(app, error = format!("{error:#}"), "old versions stay in wadm");
             }
-            if !stays_paused {
-                self.store.release(tenant, name).await?;
+            if moves {
+                counter!("eventrunner_control_moves_total", "role" => version.standing.role()).increment(1);
             }
             info!(app, wanted, "deployed");
+        }
+        // Also what was refused, and so runs as before.
+        let unchanged = deployed.is_err() && same && apps.deployed(&app).await.is_ok_and(|now| now == running);
+        if same && (deployed.is_ok() || unchanged) {
+            self.store.end_update(tenant, name).await?;
+        } else if deployed.is_ok() {
+            self.store.release(tenant, name).await?;
         }
         deployed
     }

@@ -87,7 +87,7 @@ impl Consumer {
             changes.mark_unchanged();
             self.strikes.clear();
             let (revision, paused) = self.strikes.held();
-            self.tell(Seen { revision, paused, took: false }, &mut told).await;
+            self.tell(Seen { revision, paused, took_s: None }, &mut told).await;
             if paused {
                 tokio::select! {
                     () = stop.cancelled() => return,
@@ -111,10 +111,10 @@ impl Consumer {
                         }
                     }
                     _ = takes.changed() => {}
-                    () = tokio::time::sleep(TELL_WAIT), if told.revision != revision || told.took != *takes.borrow() => {}
+                    () = tokio::time::sleep(TELL_WAIT), if told.revision != revision || told.took_s != takes.borrow().told_s => {}
                 }
-                let took = *takes.borrow_and_update();
-                self.tell(Seen { revision, paused, took }, &mut told).await;
+                let took_s = takes.borrow_and_update().told_s;
+                self.tell(Seen { revision, paused, took_s }, &mut told).await;
             }
         }
     }

@@ -35,11 +35,34 @@ pub struct Strikes {
     started: Instant,
     /// Whether it ever took a call: then its links are there.
     took_ever: AtomicBool,
-    /// Whether it took one since it was last started.
-    took: watch::Sender<bool>,
+    took: watch::Sender<Took>,
+    /// Which host ran it when that was last asked.
+    host: Mutex<Option<String>>,
     /// Since when its host answers at once, as far as it was asked.
     leisure: Mutex<Option<Instant>>,
     in_a_row: AtomicU32,
+}
+
+/// Since when a consumer takes calls, and how long after that it took the last that is told of.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Took {
+    first: Option<Instant>,
+    pub told_s: Option<u64>,
+}
+
+// === impl Took ===
+
+impl Took {
+    /// A call was taken. Whether that is to be told: the first is, and those that make the time a quarter longer.
+    fn note(&mut self, now: Instant) -> bool {
+        let first = *self.first.get_or_insert(now);
+        let lasts_s = now.saturating_duration_since(first).as_secs();
+        let tell = self.told_s.is_none_or(|told_s| lasts_s > told_s + told_s / 4);
+        if tell {
+            self.told_s = Some(lasts_s);
+        }
+        tell
+    }
 }
 
 impl Record for State {
@@ -76,7 +99,8 @@ impl Strikes {
             max,
             started: Instant::now(),
             took_ever: AtomicBool::new(false),
-            took: watch::Sender::new(false),
+            took: watch::Sender::default(),
+            host: Mutex::default(),
             leisure: Mutex::default(),
             in_a_row: AtomicU32::new(0),
         }
@@ -92,15 +116,15 @@ impl Strikes {
         self.states.changes()
     }
 
-    /// Whether it took a call since it was started.
-    pub fn takes(&self) -> watch::Receiver<bool> {
+    /// What is to be told of the calls that it took since it was last started.
+    pub fn takes(&self) -> watch::Receiver<Took> {
         self.took.subscribe()
     }
 
     /// Tells whoever waits for it what is acted upon. Returns whether that is written.
     pub async fn tell_seen(&self, seen: Seen) -> bool {
-        let Seen { paused, took, .. } = seen;
-        info!(tenant = self.tenant, consumer = self.consumer, paused, took, "state");
+        let Seen { paused, took_s, .. } = seen;
+        info!(tenant = self.tenant, consumer = self.consumer, paused, took_s, "state");
         let seen = serde_json::to_vec(&seen).unwrap_or_default();
         match self.bucket.put(seen_path(&self.tenant, &self.consumer), seen.into()).await {
             Ok(_) => true,
@@ -115,13 +139,13 @@ impl Strikes {
     pub fn took(&self) {
         self.took_ever.store(true, Ordering::Relaxed);
         self.in_a_row.store(0, Ordering::Relaxed);
-        self.took.send_if_modified(|took| !std::mem::replace(took, true));
+        self.took.send_if_modified(|took| took.note(Instant::now()));
     }
 
     /// It starts anew.
     pub fn clear(&self) {
         self.in_a_row.store(0, Ordering::Relaxed);
-        self.took.send_replace(false);
+        self.took.send_replace(Took::default());
     }
 
     /// Whether a whole call may have failed only since the consumer's host has not taken in its links yet, which it does when
@@ -132,16 +156,37 @@ impl Strikes {
         if self.took_ever.load(Ordering::Relaxed) || age > SETTLED_AFTER {
             return false;
         }
-        let at_leisure = (emits || age > EMITTER_WITHIN) && hosts::run(component).await;
+        let at_leisure = (emits || age > EMITTER_WITHIN) && self.answers(component).await;
         let mut leisure = self.leisure.lock();
         *leisure = at_leisure.then(|| leisure.unwrap_or_else(Instant::now));
         leisure.is_none_or(|since| since.elapsed() < LEISURE)
     }
 
+    /// Whether its host says at once that it runs it. Notes which one that is.
+    async fn answers(&self, component: &str) -> bool {
+        let host = hosts::of(component).await;
+        if host.is_some() {
+            self.host.lock().clone_from(&host);
+        }
+        host.is_some()
+    }
+
+    /// Whether its host is alive: the one that ran it last, where none says that it does.
+    async fn is_served(&self, component: &str) -> bool {
+        if self.answers(component).await {
+            return true;
+        }
+        let last = self.host.lock().clone();
+        match last {
+            Some(host) => hosts::alive(&host).await,
+            None => false,
+        }
+    }
+
     /// A whole call of `component` failed. `timeout`: whether there was no answer, which may be its host's fault. An error says that it
     /// should be paused, and could not be.
     pub async fn strike(&self, component: &str, cause: &str, timeout: bool) -> Result<(), String> {
-        if timeout && !hosts::run(component).await {
+        if timeout && !self.is_served(component).await {
             return Ok(());
         }
         let strikes = self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
@@ -199,6 +244,17 @@ mod tests {
             "{said}"
         );
         assert!(said.chars().count() <= er_tenant::consumers::REASON_CHARS_MAX, "{}", said.len());
+    }
+
+    #[test]
+    fn of_calls_that_are_taken_fewer_and_fewer_are_told() {
+        let (start, mut took) = (Instant::now(), Took::default());
+        let told: Vec<u64> = (0..10_000)
+            .filter_map(|tenth| took.note(start + Duration::from_millis(100) * tenth).then_some(took.told_s)?)
+            .collect();
+        assert_eq!(told.len(), 29, "{told:?}");
+        assert!(told.starts_with(&[0, 1, 2, 3, 4, 6, 8, 11]) && told.is_sorted(), "{told:?}");
+        assert!(!took.note(start), "time does not go back");
     }
 
     #[test]

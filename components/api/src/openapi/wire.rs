@@ -249,10 +249,6 @@ pub struct ConsumerVersion {
     note: Option<String>,
     /// On which hosts it runs: new code on those of its own, until it has shown that it does no harm.
     standing: Standing,
-    /// Since when it takes calls without being held, while it is on probation.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("format" = "date-time"))]
-    takes_since: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
