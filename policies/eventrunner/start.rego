@@ -41,12 +41,12 @@ tenant_start if {
 # Code of a tenant is a component on the hosts meant for it, and reaches for nothing outside its world.
 tenant_code if {
 	input.type == "component"
-	input.host.role in tenants_hosts
+	on_tenants_host
 	count(forbidden) == 0
 }
 
 # Of proven code, and of code that is new or did harm.
-tenants_hosts := {"tenant", "probation"}
+on_tenants_host if input.host.role in {"tenant", "probation"}
 
 forbidden contains path if {
 	some path in input.imports
@@ -107,7 +107,7 @@ missing contains "a tenant's code is a component, not a provider" if {
 
 missing contains "a tenant's code runs on hosts of role tenant or probation only" if {
 	input.tenant != null
-	not input.host.role in tenants_hosts
+	not on_tenants_host
 }
 
 missing contains message if {

@@ -17,6 +17,7 @@ mod gate;
 mod hosts;
 mod kv;
 mod lane;
+mod lines;
 mod meter;
 mod payload;
 mod provider;

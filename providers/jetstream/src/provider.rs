@@ -29,6 +29,7 @@ use crate::fault::fault;
 use crate::follow::Followed;
 use crate::gate::{Decider, Gate};
 use crate::lane::Calls;
+use crate::lines::Lines;
 use crate::replay;
 use crate::settings::{CollectorSettings, ConsumerSettings, EmitterSettings, EngineSettings, ProviderSettings};
 use crate::shard::Shard;
@@ -70,6 +71,7 @@ pub struct Parts {
     pub nats: async_nats::Client,
     pub js: jetstream::Context,
     pub caller: Caller,
+    lines: Lines,
     buckets: HashMap<&'static str, Store>,
     pub usage: UsageLog,
     tenants: OnceCell<Tenants>,
@@ -102,8 +104,8 @@ impl Parts {
         )
         .await?;
         let usage = UsageLog::start(js.clone());
-        let parts =
-            Self { settings, nats, js, caller, buckets, usage, tenants: OnceCell::new(), consumers: OnceCell::new() };
+        let (lines, tenants, consumers) = (Lines::open().await?, OnceCell::new(), OnceCell::new());
+        let parts = Self { settings, nats, js, caller, lines, buckets, usage, tenants, consumers };
         replay::resume(parts.js.clone(), parts.bucket(REPLAYS_BUCKET)?);
         Ok(parts)
     }
@@ -231,7 +233,8 @@ impl Jetstream {
             };
             let bucket = parts.bucket(CONSUMERS_BUCKET)?;
             let states = parts.consumers().await?;
-            let callers = [parts.caller.apart().await?, parts.caller.apart().await?];
+            let line = parts.lines.next().context("no connection for consumers")?;
+            let callers = [line.apart().await?, line.apart().await?];
             let strikes = Strikes::new(bucket, states, &settings.tenant, &name, parts.settings.strikes_max);
             Consumer {
                 js: parts.js.clone(),
