@@ -126,6 +126,8 @@ pub async fn measure(platform: &Platform, path: &Path<'_>, args: &Args) -> anyho
             alone.all.append(&part.all);
             alone.p99s.extend(&part.p99s);
         }
+        let [_, p99_before, _] = before.all.summary_ms();
+        let [_, p99_after, _] = after.all.summary_ms();
         before = after;
         let [alone_p50, alone_p99, _] = alone.all.summary_ms();
         let [p50, p99, max] = runs.all.summary_ms();
@@ -136,7 +138,10 @@ pub async fn measure(platform: &Platform, path: &Path<'_>, args: &Args) -> anyho
             peer: Some(alone_p99),
             unit: "ms (p99)",
             durability: String::new(),
-            note: format!("p50 {p50:.1} (alone {alone_p50:.1}), max {max:.1}; peer: alone; aim {AIM_RATIO}"),
+            note: format!(
+                "p50 {p50:.1} (alone {alone_p50:.1}), max {max:.1}; peer: alone, {p99_before:.1} before and {p99_after:.1} after; \
+                 aim {AIM_RATIO}"
+            ),
             detail: json!({
                 "events_per_s": EVENTS_PER_S,
                 "batch_events": CASE.events,

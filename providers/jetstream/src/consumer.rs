@@ -114,7 +114,11 @@ impl Consumer {
                     () = tokio::time::sleep(TELL_WAIT), if told.revision != revision || told.took_s != takes.borrow().told_s => {}
                 }
                 let took_s = takes.borrow_and_update().told_s;
-                self.tell(Seen { revision, paused, took_s }, &mut told).await;
+                // Whatever that takes, calls go on.
+                tokio::select! {
+                    _ = &mut work => return,
+                    () = self.tell(Seen { revision, paused, took_s }, &mut told) => {}
+                }
             }
         }
     }
