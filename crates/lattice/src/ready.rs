@@ -11,6 +11,10 @@ use crate::plan::{Plan, PUBLIC_CTL, PUBLIC_WADM};
 const PROBE_EVERY: Duration = Duration::from_millis(50);
 /// The bucket in which wadm keeps what it knows of a lattice.
 const WADM_STATE: &str = "wadm_state";
+/// How events come to it: NATS copies those of the first to the second, which wadm reads.
+const WADM_EVENTS: [&str; 2] = ["wasmbus_events", "wadm_event_consumer"];
+/// It takes wadm less than a second, and was once seen to take more than thirty.
+const KNOWN_WITHIN: Duration = Duration::from_secs(45);
 
 /// Connects to NATS and keeps reconnecting, whatever happens to the server later.
 pub async fn nats(plan: &Plan) -> anyhow::Result<async_nats::Client> {
@@ -61,22 +65,35 @@ pub async fn host(plan: &Plan, client: &async_nats::Client, role: Role, host_id:
 pub async fn known(plan: &Plan, client: &async_nats::Client, host_ids: &[String]) -> anyhow::Result<()> {
     let js = async_nats::jetstream::new(client.clone());
     let key = format!("host_{}", plan.args.lattice);
-    timeout(Duration::from_secs(30), async {
+    let mut missing = host_ids.to_vec();
+    let noticed = timeout(KNOWN_WITHIN, async {
         loop {
             if let Ok(bucket) = js.get_key_value(WADM_STATE).await {
                 if let Ok(Some(hosts)) = bucket.get(&*key).await {
                     let hosts: serde_json::Value = serde_json::from_slice(&hosts).unwrap_or_default();
-                    if host_ids.iter().all(|id| hosts.get(id).is_some()) {
+                    missing.retain(|id| hosts.get(id).is_none());
+                    if missing.is_empty() {
                         return;
                     }
                 }
             }
             sleep(PROBE_EVERY).await;
         }
-    })
-    .await
-    .context("wadm has not noticed the hosts within 30 s")
-    .with_context(|| late(plan, Part::Wadm))
+    });
+    if noticed.await.is_ok() {
+        return Ok(());
+    }
+    let mut events = Vec::new();
+    for stream in WADM_EVENTS {
+        let messages = match js.get_stream(stream).await {
+            Ok(mut stream) => stream.info().await.map(|info| info.state.messages.to_string()).unwrap_or_default(),
+            Err(_) => "no".to_owned(),
+        };
+        events.push(format!("{messages} messages in {stream}"));
+    }
+    let (missing, within) = (missing.join(", "), KNOWN_WITHIN.as_secs());
+    Err(anyhow::anyhow!("wadm has not noticed {missing} within {within} s ({})", events.join(", ")))
+        .with_context(|| late(plan, Part::Wadm))
 }
 
 async fn until_answered(client: &async_nats::Client, subject: String, within: Duration) -> anyhow::Result<()> {
