@@ -7,6 +7,8 @@ use std::io::{BufRead as _, BufReader, Read, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::bucket::Bucket;
+
 /// What is kept over time.
 const BYTES_PER_S: f64 = 256.0 * 1024.0;
 /// What is kept at once.
@@ -39,11 +41,10 @@ pub fn pour(said: impl Read, log: impl Write) {
     }
 }
 
-/// A token bucket of bytes before a log.
+/// A log with a token bucket before it.
 struct Bounded<W> {
     log: W,
-    bytes: f64,
-    at: Instant,
+    bucket: Bucket,
     /// Since something was last written.
     left_out: u64,
 }
@@ -52,22 +53,19 @@ struct Bounded<W> {
 
 impl<W: Write> Bounded<W> {
     fn new(log: W, now: Instant) -> Self {
-        Self { log, bytes: BURST_BYTES, at: now, left_out: 0 }
+        Self { log, bucket: Bucket::new(BYTES_PER_S, BURST_BYTES, now), left_out: 0 }
     }
 
     /// Whether a line is written or left out. What comes after others that were left out says how many bytes they had.
     fn line(&mut self, line: &[u8], now: Instant) {
-        let earned = now.saturating_duration_since(self.at).as_secs_f64() * BYTES_PER_S;
-        self.at = now;
-        self.bytes = (self.bytes + earned).min(BURST_BYTES);
         // After a gap there must be room for more than a line or two, or there would be as many gaps as lines.
         let wanted = if self.left_out == 0 { line.len() as f64 } else { BYTES_PER_S };
-        if self.bytes < wanted {
+        if self.bucket.level(now) < wanted {
             self.left_out += line.len() as u64;
             return;
         }
         self.tell();
-        self.bytes -= line.len() as f64;
+        self.bucket.take(line.len());
         // A log that can't be written must not end what is logged.
         let _ = self.log.write_all(line);
     }

@@ -16,7 +16,7 @@ use wasmcloud_host::wasmbus::host_config::PolicyService;
 use wasmcloud_host::wasmbus::{Features, Host, HostConfig};
 
 use crate::part::Role;
-use crate::{keys, process};
+use crate::{keys, pace, process};
 
 /// Every heartbeat makes wadm compare what runs with what should, so this bounds how long anything
 /// it missed stays broken.
@@ -112,6 +112,10 @@ pub fn runtime(workers: usize) -> anyhow::Result<tokio::runtime::Runtime> {
 
 fn config(args: &HostArgs) -> anyhow::Result<HostConfig> {
     let key = keys::load_or_create(&args.key, KeyPairType::Server)?;
+    let rpc_nats_url = match args.role {
+        Role::Platform | Role::Tenant => args.nats_url.clone(),
+        Role::Probation => pace::before(&args.nats_url)?,
+    };
     let mut features = Features::new();
     if args.role == Role::Platform {
         // A component that calls in vain is told so, where its interface has room for that, and not ended.
@@ -119,7 +123,7 @@ fn config(args: &HostArgs) -> anyhow::Result<HostConfig> {
     }
     Ok(HostConfig {
         ctl_nats_url: args.nats_url.clone(),
-        rpc_nats_url: args.nats_url.clone(),
+        rpc_nats_url,
         ctl_topic_prefix: args.ctl_prefix.clone(),
         lattice: args.lattice.as_str().into(),
         labels: labels(args.role),

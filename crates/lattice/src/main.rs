@@ -1,9 +1,11 @@
 //! `er-lattice`: a whole wasmCloud lattice on one machine, in one binary.
 
 mod bounded;
+mod bucket;
 mod host;
 mod keys;
 mod nats;
+mod pace;
 mod par;
 mod part;
 mod plan;
