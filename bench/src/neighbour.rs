@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use er_deploy::client::Client;
-use er_testkit::consumer::{manifest_of, put_on_probation};
+use er_testkit::consumer::{manifest_of, PROBATION, PROVEN};
 use er_testkit::Component;
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -57,11 +57,9 @@ impl Offender {
         let tenant = format!("mallory-{}", name.replace(' ', "-"));
         let operator = Client::new(&env.api_url, &env.ingest_url, &env.admin_key)?;
         let client = operator.with_key(&operator.make_tenant(&tenant, "admin").await?);
-        let (consumer, mut manifest) =
-            manifest_of(&args.dir.join("images"), &tenant, Component::Hostile, &SETTINGS).await?;
-        if !args.together {
-            put_on_probation(&mut manifest);
-        }
+        let role = if args.together { PROVEN } else { PROBATION };
+        let (consumer, manifest) =
+            manifest_of(&args.dir.join("images"), role, &tenant, Component::Hostile, &SETTINGS).await?;
         platform.deploy(&manifest).await?;
         let (event_type, data) = (event_type.to_owned(), data.to_owned());
         let provoking = tokio::spawn(async move {
@@ -93,13 +91,19 @@ struct Runs {
 // === impl Runs ===
 
 impl Runs {
-    async fn add(&mut self, path: &Path<'_>, runs: usize) -> anyhow::Result<()> {
+    async fn of(path: &Path<'_>, runs: usize) -> anyhow::Result<Self> {
+        let mut made = Self::default();
         for _ in 0..runs {
             let mut latency = path.latency(CASE, Pace::Open { events_per_s: EVENTS_PER_S }).await?;
-            self.p99s.push(latency.summary_ms()[1]);
-            self.all.append(&latency);
+            made.p99s.push(latency.summary_ms()[1]);
+            made.all.append(&latency);
         }
-        Ok(())
+        Ok(made)
+    }
+
+    fn append(&mut self, other: &Self) {
+        self.all.append(&other.all);
+        self.p99s.extend(&other.p99s);
     }
 }
 
@@ -107,27 +111,21 @@ impl Runs {
 /// the same from one minute to the next. Of all runs together: a misdeed that is soon over would be in the minority of them.
 pub async fn measure(platform: &Platform, path: &Path<'_>, args: &Args) -> anyhow::Result<Vec<Row>> {
     // The first calls are slower.
-    Runs::default().add(path, 1).await?;
+    Runs::of(path, 1).await?;
     eprintln!("neighbour, alone");
     let mut rows = Vec::new();
-    let mut before = Runs::default();
-    before.add(path, args.runs).await?;
+    let mut before = Runs::of(path, args.runs).await?;
     for misdeed in MISDEEDS {
         eprintln!("neighbour, beside: {}", misdeed.0);
         let offender = Offender::start(platform, args, misdeed).await.context(misdeed.0)?;
-        let mut runs = Runs::default();
-        let measured = runs.add(path, args.runs).await;
+        let measured = Runs::of(path, args.runs).await;
         offender.stop(platform).await?;
-        measured.context(misdeed.0)?;
-        let mut after = Runs::default();
-        after.add(path, args.runs).await?;
-        let mut alone = Runs::default();
-        for part in [&before, &after] {
-            alone.all.append(&part.all);
-            alone.p99s.extend(&part.p99s);
-        }
+        let mut runs = measured.context(misdeed.0)?;
+        let mut after = Runs::of(path, args.runs).await?;
         let [_, p99_before, _] = before.all.summary_ms();
         let [_, p99_after, _] = after.all.summary_ms();
+        let mut alone = std::mem::take(&mut before);
+        alone.append(&after);
         before = after;
         let [alone_p50, alone_p99, _] = alone.all.summary_ms();
         let [p50, p99, max] = runs.all.summary_ms();

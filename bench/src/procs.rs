@@ -58,6 +58,9 @@ pub struct Memory {
     pub peak_rss_kib: u64,
 }
 
+/// What hosts are called among the lattice's processes: by their roles.
+const HOSTS: [&str; 3] = ["platform", "tenant", "probation"];
+
 #[derive(Deserialize)]
 struct LatticeState {
     pids: std::collections::BTreeMap<String, u32>,
@@ -79,14 +82,13 @@ pub fn of_lattice(dir: &Path) -> anyhow::Result<Vec<Process>> {
         .map(|(name, pid)| Process {
             name: match name.as_str() {
                 "nats" => "nats-server".into(),
-                "platform" | "tenant" | "probation" => format!("{name} host"),
+                host if HOSTS.contains(&host) => format!("{host} host"),
                 other => other.to_string(),
             },
             pid: *pid,
         })
         .collect();
-    let hosts: Vec<u32> =
-        ["platform", "tenant", "probation"].iter().filter_map(|role| state.pids.get(*role).copied()).collect();
+    let hosts: Vec<u32> = HOSTS.iter().filter_map(|role| state.pids.get(*role).copied()).collect();
     for entry in fs::read_dir("/proc")?.flatten() {
         let pid = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
         if let Some(pid) = pid.filter(|pid| parent(*pid).is_some_and(|parent| hosts.contains(&parent))) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{bail, ensure, Context as _};
 use er_deploy::app::part_id;
 use er_deploy::client::{Answer, Client};
+use er_testkit::consumer::{PROBATION, PROVEN};
 use er_testkit::load::Shape;
 use er_testkit::platform::{need, root, Options};
 use er_testkit::{until, Load, Oracle, Part, Platform, Tenant};
@@ -14,6 +15,7 @@ use futures::TryStreamExt as _;
 use reqwest::Method;
 use serde_json::{json, Value};
 
+use crate::gate::control;
 use crate::support::{alone, now, on_its_own, send, shared, stored, JSON};
 
 const WASM: &str = "application/wasm";
@@ -84,6 +86,16 @@ pub async fn handled(tenant: &Tenant, name: &str, event: &str) -> anyhow::Result
     .await
 }
 
+/// Ends a load, and holds it that each of its events was stored, and handed over once.
+async fn all_came_once(load: Load, oracle: &Oracle, name: &str) -> anyhow::Result<()> {
+    let stats = load.stop(HANDLED_WITHIN).await?;
+    let (store, consumer) = oracle.settled(&id(&oracle.tenant, name), SETTLED_WITHIN).await?;
+    eprintln!("load: {stats}\nstore: {store}\nconsumer: {consumer}");
+    ensure!(store.is_clean() && consumer.is_clean(), "store: {store}; consumer: {consumer}");
+    ensure!(consumer.repeated == 0, "handed over twice: {consumer}");
+    Ok(())
+}
+
 #[test]
 fn an_update_and_a_roll_back_under_load_lose_and_double_nothing() -> anyhow::Result<()> {
     alone(|platform| async move {
@@ -110,28 +122,20 @@ fn an_update_and_a_roll_back_under_load_lose_and_double_nothing() -> anyhow::Res
         ensure!(record["spec"]["env"]["GREETING"] == "hello", "{record}");
         load.advance(200, HANDLED_WITHIN).await?;
 
-        let stats = load.stop(HANDLED_WITHIN).await?;
-        let (store, consumer) = oracle.settled(&id(&tenant, "recorder"), SETTLED_WITHIN).await?;
-        eprintln!("load: {stats}\nstore: {store}\nconsumer: {consumer}");
-        ensure!(store.is_clean() && consumer.is_clean(), "store: {store}; consumer: {consumer}");
-        ensure!(consumer.repeated == 0, "handed over twice: {consumer}");
-
+        all_came_once(load, &oracle, "recorder").await?;
         gone(&tenant, "recorder").await
     })
 }
 
 /// The role of the host that runs a tenant's consumer, where exactly one does.
 async fn role_of(platform: &Platform, tenant: &Tenant, name: &str) -> anyhow::Result<Option<String>> {
-    let state = platform.log("gate").with_file_name("lattice.json");
-    let state: Value = serde_json::from_slice(&std::fs::read(state)?)?;
-    let nats = platform.nats().await?;
     let mut roles = Vec::new();
-    for (role, host) in state["hosts"].as_object().context("no hosts")? {
-        let subject = format!("wasmbus.ctl.v1.default.host.get.{}", host.as_str().unwrap_or_default());
-        let answer: Value = serde_json::from_slice(&nats.request(subject, "".into()).await?.payload)?;
+    for role in ["platform", PROVEN, PROBATION] {
+        let host = platform.processes.host_id(role).context("no such host")?;
+        let answer = control(platform, &format!("host.get.{host}"), &json!(null)).await?;
         let components = answer["response"]["components"].as_array().context("no components")?;
         if components.iter().any(|component| component["id"] == id(tenant, name)) {
-            roles.push(role.clone());
+            roles.push(role.to_owned());
         }
     }
     Ok(<[String; 1]>::try_from(roles).ok().map(|[role]| role))
@@ -162,11 +166,7 @@ fn new_code_runs_apart_until_it_is_proven_and_again_after_strikes() -> anyhow::R
         load.advance(200, HANDLED_WITHIN).await?;
         runs_on(&platform, &tenant, "hostile", "tenant", "proven").await?;
         load.advance(200, HANDLED_WITHIN).await?;
-        let stats = load.stop(HANDLED_WITHIN).await?;
-        let (store, consumer) = oracle.settled(&id(&tenant, "hostile"), SETTLED_WITHIN).await?;
-        eprintln!("load: {stats}\nstore: {store}\nconsumer: {consumer}");
-        ensure!(store.is_clean() && consumer.is_clean(), "store: {store}; consumer: {consumer}");
-        ensure!(consumer.repeated == 0, "handed over twice: {consumer}");
+        all_came_once(load, &oracle, "hostile").await?;
 
         send(&tenant, "/s", "bad", "test.trap", "1").await?;
         runs_on(&platform, &tenant, "hostile", "probation", "probation").await?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{bail, ensure, Context as _};
 use er_deploy::app::part_id;
 use er_deploy::manifest;
+use er_testkit::consumer::PROVEN;
 use er_testkit::platform::{cache, root, DEPLOY_WITHIN, HEALED_WITHIN};
 use er_testkit::{until, Component, Platform, Tenant};
 use futures::StreamExt as _;
@@ -26,7 +27,7 @@ async fn ask(platform: &Platform, subject: &str, request: &Value) -> anyhow::Res
     serde_json::from_slice(&answer.payload).with_context(|| format!("{subject} answers no JSON"))
 }
 
-async fn control(platform: &Platform, operation: &str, request: &Value) -> anyhow::Result<Value> {
+pub async fn control(platform: &Platform, operation: &str, request: &Value) -> anyhow::Result<Value> {
     ask(platform, &format!("{PUBLIC}.{operation}"), request).await
 }
 
@@ -237,9 +238,7 @@ fn a_host_that_is_told_behind_the_gate_asks_before_it_starts_anything() -> anyho
     shared(|platform| async move {
         let tenant = platform.tenant("gate-behind").await?;
         let nats = platform.nats().await?;
-        let state: Value =
-            serde_json::from_slice(&std::fs::read(platform.log("gate").with_file_name("lattice.json"))?)?;
-        let host = state["hosts"]["tenant"].as_str().with_context(|| state.to_string())?.to_owned();
+        let host = platform.processes.host_id(PROVEN).context("no tenants' host")?;
         let id = part_id(&format!("{}-x", tenant.id), "api");
         let mut failures = nats.subscribe("wasmbus.evt.default.component_scale_failed").await?;
         nats.flush().await?;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context as _};
 use async_nats::jetstream;
+use er_testkit::consumer::{PROBATION, PROVEN};
 use er_testkit::{until, Component, Consumer, Part, Platform, Tenant};
 use reqwest::Method;
 use serde_json::{json, Value};
@@ -86,10 +87,8 @@ impl<'k> Offender<'k> {
         let tenant = platform.tenant("mallory").await?;
         let attempts = ATTEMPTS.to_string();
         let settings = [("attempts_max", &*attempts), ("backoff_ms", "100"), ("timeout_ms", "1000")];
-        let consumer = match host {
-            Part::ProbationHost => platform.newcomer(&tenant, kind.component, &settings).await?,
-            _ => platform.consumer(&tenant, kind.component, &settings).await?,
-        };
+        let role = if host == Part::ProbationHost { PROBATION } else { PROVEN };
+        let consumer = platform.consumer_on(role, &tenant, kind.component, &settings).await?;
         Ok(Self { kind, tenant, consumer, nats: platform.nats().await? })
     }
 

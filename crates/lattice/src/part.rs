@@ -47,10 +47,6 @@ impl Role {
             Self::Probation => "probation",
         }
     }
-
-    pub fn runs_tenants_code(self) -> bool {
-        self != Self::Platform
-    }
 }
 
 // === impl Part ===
@@ -67,8 +63,8 @@ impl Part {
 
     pub fn said(self) -> Said {
         match self {
-            Self::Host(role) if role.runs_tenants_code() => Said::Bounded,
-            Self::Nats | Self::Gate | Self::Wadm | Self::Host(_) => Said::All,
+            Self::Host(Role::Tenant | Role::Probation) => Said::Bounded,
+            Self::Nats | Self::Gate | Self::Wadm | Self::Host(Role::Platform) => Said::All,
         }
     }
 

@@ -112,13 +112,14 @@ impl Caller {
         })
     }
 
-    /// One with an inbox of its own, for calls that follow one another. Where an answer is too large or too late the inbox
-    /// is given up with the rest of it, so that the lattice does not carry that here: use it for components that are not trusted.
+    /// One with an inbox of its own, over `nats`, a connection to the same lattice, for calls that follow one another. Where
+    /// an answer is too large or too late the inbox is given up with the rest of it, so that the lattice does not carry that
+    /// here: use it for components that are not trusted.
     ///
     /// # Errors
     /// [`CallError::Lattice`] when the subscription can't be made.
-    pub async fn apart(&self) -> Result<Self, CallError> {
-        let apart = Self::new(self.nats.clone(), Arc::clone(&self.lattice), Arc::clone(&self.source)).await?;
+    pub async fn apart(&self, nats: async_nats::Client) -> Result<Self, CallError> {
+        let apart = Self::new(nats, Arc::clone(&self.lattice), Arc::clone(&self.source)).await?;
         Ok(Self { apart: true, ..apart })
     }
 

@@ -15,6 +15,11 @@ use crate::tenant::Tenant;
 const COMPONENTS: &str = "scripts/build-components";
 const CONSUMERS: &str = "scripts/build-consumers";
 
+/// The role of hosts of tenants' code that is proven.
+pub const PROVEN: &str = "tenant";
+/// The role of hosts of tenants' code that has proven nothing yet.
+pub const PROBATION: &str = "probation";
+
 /// A consumer's code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Component {
@@ -95,23 +100,21 @@ impl Platform {
         component: Component,
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Consumer> {
-        let (consumer, manifest) = manifest_of(&self.images(), &tenant.id, component, settings).await?;
-        self.apps().await?.deploy(&manifest, DEPLOY_WITHIN, |_| {}).await?;
-        Ok(consumer)
+        self.consumer_on(PROVEN, tenant, component, settings).await
     }
 
-    /// As [`consumer`](Self::consumer), on the hosts of code that has proven nothing yet.
+    /// As [`consumer`](Self::consumer), on hosts of a role: [`PROVEN`] or [`PROBATION`].
     ///
     /// # Errors
     /// What is not deployed in time.
-    pub async fn newcomer(
+    pub async fn consumer_on(
         &self,
+        role: &str,
         tenant: &Tenant,
         component: Component,
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Consumer> {
-        let (consumer, mut manifest) = manifest_of(&self.images(), &tenant.id, component, settings).await?;
-        put_on_probation(&mut manifest);
+        let (consumer, manifest) = manifest_of(&self.images(), role, &tenant.id, component, settings).await?;
         self.apps().await?.deploy(&manifest, DEPLOY_WITHIN, |_| {}).await?;
         Ok(consumer)
     }
@@ -125,13 +128,14 @@ impl Platform {
     }
 }
 
-/// `wadm/consumer.yaml` for another tenant and component. Images that have to be made are made in `images`; `settings` are
-/// those of the delivery link.
+/// `wadm/consumer.yaml` for another tenant and component, and for hosts of a role. Images that have to be made are made in
+/// `images`; `settings` are those of the delivery link.
 ///
 /// # Errors
 /// An image that is missing, with what makes it.
 pub async fn manifest_of(
     images: &Path,
+    role: &str,
     tenant: &str,
     component: Component,
     settings: &[(&str, &str)],
@@ -143,16 +147,17 @@ pub async fn manifest_of(
     let mut settings = settings.to_vec();
     settings.insert(0, ("deliver", "all"));
     rewrite(&mut manifest, &consumer, tenant, component, &image, &settings)?;
+    spread(&mut manifest, role);
     Ok((consumer, manifest))
 }
 
-/// Has a manifest's components run on the hosts of code that has proven nothing yet, as `control` does with what is new.
-pub fn put_on_probation(manifest: &mut Manifest) {
+/// Has a manifest's components run on hosts of a role, as `control` does.
+fn spread(manifest: &mut Manifest, role: &str) {
     for part in &mut manifest.spec.components {
         for part_trait in part.traits.iter_mut().flatten() {
             let TraitProperty::SpreadScaler(scaler) = &mut part_trait.properties else { continue };
             for spread in &mut scaler.spread {
-                spread.requirements.insert("eventrunner.role".into(), "probation".into());
+                spread.requirements.insert("eventrunner.role".into(), role.into());
             }
         }
     }

@@ -61,6 +61,8 @@ pub struct Paused {
 #[derive(Deserialize)]
 struct Lattice {
     pids: BTreeMap<String, u32>,
+    /// Their ids in the lattice, by role.
+    hosts: BTreeMap<String, String>,
 }
 
 // === impl Part ===
@@ -106,15 +108,22 @@ impl Processes {
     #[must_use]
     pub fn find(&self, part: Part) -> Option<u32> {
         let pid = match part.place() {
-            Place::State(name) => {
-                let text = fs::read(self.dir.join("lattice.json")).ok()?;
-                serde_json::from_slice::<Lattice>(&text).ok()?.pids.get(name).copied()
-            }
+            Place::State(name) => self.lattice()?.pids.get(name).copied(),
             Place::Executable(name) => {
                 self.unpacked().into_iter().find(|(_, file)| file.contains(name)).map(|(pid, _)| pid)
             }
         };
         pid.filter(|pid| alive(*pid))
+    }
+
+    /// The id in the lattice of the host with a role.
+    #[must_use]
+    pub fn host_id(&self, role: &str) -> Option<String> {
+        self.lattice()?.hosts.remove(role)
+    }
+
+    fn lattice(&self) -> Option<Lattice> {
+        serde_json::from_slice(&fs::read(self.dir.join("lattice.json")).ok()?).ok()
     }
 
     /// The process of a part and when it was started, in the kernel's ticks since the machine was: no two are the same.

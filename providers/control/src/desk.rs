@@ -16,7 +16,6 @@ use tokio::sync::{OnceCell, Semaphore};
 use crate::images::Images;
 use crate::record::{Record, State, Version};
 use crate::spool::Spool;
-use crate::standing::Standing;
 use crate::store::{now, Store};
 use crate::{logs, names, oci, Error, Spec};
 
@@ -376,7 +375,8 @@ impl Desk {
                 record.judge(conduct, self.options.probation);
                 let tried = |kept: &&Version| kept.digest.is_some() && kept.digest == digest && kept.tried;
                 let before = record.versions.iter().find(tried);
-                let mut version = Version {
+                let standing = record.standing_of(digest.as_deref(), &spec.env, self.options.probation);
+                record.push(Version {
                     version: 0,
                     digest: digest.clone(),
                     at: now(),
@@ -384,10 +384,8 @@ impl Desk {
                     spec: spec.clone(),
                     tried: before.is_some(),
                     note: before.and_then(|before| before.note.clone()),
-                    standing: Standing::Probation,
-                };
-                version.standing = record.standing_of(&version, self.options.probation);
-                record.push(version);
+                    standing,
+                });
                 Ok(record)
             })
             .await?;

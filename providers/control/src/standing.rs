@@ -1,6 +1,7 @@
 //! On which hosts a version runs. Code that is new runs on hosts of its own, which step behind the others, until it has
 //! shown that it does no harm; code that did harm runs there again.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use er_tenant::consumers::By;
@@ -40,10 +41,9 @@ impl Standing {
         }
     }
 
-    /// What conduct makes of it, where probation lasts so long.
+    /// What conduct makes of it, where probation lasts so long. (Where there is none, all are proven.)
     fn after(self, conduct: Conduct, probation: Duration) -> Self {
         match conduct {
-            _ if probation.is_zero() => Self::Proven,
             Conduct::Held(By::Strikes) | Conduct::Resumed => Self::Probation,
             Conduct::Takes(Some(long)) if long >= probation => Self::Proven,
             Conduct::Takes(_) | Conduct::Held(By::Owner | By::Update) => self,
@@ -55,8 +55,8 @@ impl Standing {
 
 impl Version {
     /// The same code with the same environment: it does the same.
-    fn is_like(&self, other: &Self) -> bool {
-        self.digest.is_some() && self.digest == other.digest && self.spec.env == other.spec.env
+    fn is_like(&self, digest: Option<&str>, env: &BTreeMap<String, String>) -> bool {
+        digest.is_some() && self.digest.as_deref() == digest && self.spec.env == *env
     }
 }
 
@@ -71,7 +71,10 @@ impl Record {
         for version in &mut self.versions {
             let standing = match &running {
                 _ if probation.is_zero() => Standing::Proven,
-                Some(running) if running.version == version.version || running.is_like(version) => {
+                Some(running)
+                    if running.version == version.version
+                        || version.is_like(running.digest.as_deref(), &running.spec.env) =>
+                {
                     running.standing.after(conduct, probation)
                 }
                 _ => continue,
@@ -81,12 +84,13 @@ impl Record {
         changed
     }
 
-    /// What a version begins with that is about to be put in.
-    pub fn standing_of(&self, version: &Version, probation: Duration) -> Standing {
+    /// What a version of this code, with this environment, begins with.
+    pub fn standing_of(&self, digest: Option<&str>, env: &BTreeMap<String, String>, probation: Duration) -> Standing {
         if probation.is_zero() {
             return Standing::Proven;
         }
-        self.versions.iter().rfind(|kept| kept.is_like(version)).map_or(Standing::Probation, |kept| kept.standing)
+        let alike = self.versions.iter().rfind(|kept| kept.is_like(digest, env));
+        alike.map_or(Standing::Probation, |kept| kept.standing)
     }
 }
 
@@ -114,7 +118,7 @@ mod tests {
     /// Puts a version in as the desk does, and lets it run.
     fn put(record: &mut Record, digest: &str, spec: &str) -> Standing {
         let mut version = version(digest, spec);
-        version.standing = record.standing_of(&version, PROBATION);
+        version.standing = record.standing_of(Some(digest), &version.spec.env, PROBATION);
         let standing = version.standing;
         record.push(version);
         record.deployed = Some(record.version);
@@ -172,14 +176,13 @@ mod tests {
         let mut record = Record::new("acme", "alert");
         put(&mut record, "a", "{}");
         record.judge(ENOUGH, PROBATION);
-        let unknown = Version { digest: None, ..version("a", "{}") };
-        assert_eq!(record.standing_of(&unknown, PROBATION), Standing::Probation);
+        assert_eq!(record.standing_of(None, &BTreeMap::new(), PROBATION), Standing::Probation);
     }
 
     #[test]
     fn without_probation_all_are_proven_also_what_never_ran() {
         let mut record = Record::new("acme", "alert");
-        assert_eq!(record.standing_of(&version("a", "{}"), Duration::ZERO), Standing::Proven);
+        assert_eq!(record.standing_of(Some("a"), &BTreeMap::new(), Duration::ZERO), Standing::Proven);
         put(&mut record, "a", "{}");
         record.deployed = None;
         assert!(record.judge(Conduct::Held(By::Strikes), Duration::ZERO));

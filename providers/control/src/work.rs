@@ -103,13 +103,10 @@ impl Desk {
             return Ok(None);
         };
         if record.judge(conduct, probation) {
-            let gone = || Error::NotFound("the record is gone".into());
-            let judge = |record: Option<Record>| {
-                let mut record = record.ok_or_else(gone)?;
+            let judge = |record: &mut Record| {
                 record.judge(conduct, probation);
-                Ok(record)
             };
-            record = self.store.change(tenant, name, judge).await?;
+            record = self.changed(&record, judge).await?;
         }
         Ok(Some(record).filter(Record::is_settled))
     }
@@ -263,13 +260,13 @@ impl Desk {
         self.store.release(&record.tenant, &record.name).await?;
         let number = version.version;
         let late = format!("version {number} runs; it came up after its deadline");
-        let changed = self.change(record, |record| {
+        let run = |record: &mut Record| {
             if record.version == number && record.state == State::Failed {
                 record.deployed = Some(number);
                 record.settle(number, State::Running, late.clone());
             }
-        });
-        changed.await.map_err(|Later(error)| error)?;
+        };
+        self.changed(record, run).await?;
         info!(app, version = number, "up after its deadline");
         Ok(true)
     }
@@ -304,8 +301,10 @@ impl Desk {
             let doing = if moves { "is moved to other hosts" } else { "is being deployed" };
             let reason = format!("version {} {doing}", version.version);
             let revision = self.store.hold(tenant, name, &reason, same).await?;
-            let struck = self.store.conduct(tenant, name).await? == Conduct::Held(By::Strikes);
-            if moves && struck && version.standing == Standing::Proven {
+            if moves
+                && version.standing == Standing::Proven
+                && self.store.conduct(tenant, name).await? == Conduct::Held(By::Strikes)
+            {
                 anyhow::bail!("it was paused by strikes meanwhile");
             }
             if !self.store.seen(tenant, name, revision, self.options.seen_within).await? {
@@ -351,14 +350,18 @@ impl Desk {
     }
 
     async fn change(&self, record: &Record, change: impl Fn(&mut Record)) -> Result<(), Later> {
-        let gone = || Error::NotFound("the record is gone".into());
-        self.store
-            .change(&record.tenant, &record.name, |record| {
-                let mut record = record.ok_or_else(gone)?;
-                change(&mut record);
-                Ok(record)
-            })
-            .await?;
+        self.changed(record, change).await?;
         Ok(())
+    }
+
+    /// A record after a change, which is made of what it is by then.
+    async fn changed(&self, record: &Record, change: impl Fn(&mut Record)) -> Result<Record, Error> {
+        let gone = || Error::NotFound("the record is gone".into());
+        let changed = |record: Option<Record>| {
+            let mut record = record.ok_or_else(gone)?;
+            change(&mut record);
+            Ok(record)
+        };
+        self.store.change(&record.tenant, &record.name, changed).await
     }
 }

@@ -87,12 +87,13 @@ impl Consumer {
             changes.mark_unchanged();
             self.strikes.clear();
             let (revision, paused) = self.strikes.held();
-            self.tell(Seen { revision, paused, took_s: None }, &mut told).await;
+            let seen = Seen { revision, paused, took_s: None };
+            self.tell(seen, &mut told).await;
             if paused {
                 tokio::select! {
                     () = stop.cancelled() => return,
                     _ = changes.changed() => {}
-                    () = tokio::time::sleep(TELL_WAIT), if told.revision != revision => {}
+                    () = tokio::time::sleep(TELL_WAIT), if told != seen => {}
                 }
                 continue;
             }
@@ -100,6 +101,12 @@ impl Consumer {
             let work = async { tokio::join!(self.fresh(halt.clone()), self.again(halt.clone())) };
             tokio::pin!(work);
             loop {
+                let seen = Seen { took_s: takes.borrow_and_update().told_s, ..seen };
+                // Whatever that takes, calls go on.
+                tokio::select! {
+                    _ = &mut work => return,
+                    () = self.tell(seen, &mut told) => {}
+                }
                 tokio::select! {
                     _ = &mut work => return,
                     _ = changes.changed() => {
@@ -111,13 +118,7 @@ impl Consumer {
                         }
                     }
                     _ = takes.changed() => {}
-                    () = tokio::time::sleep(TELL_WAIT), if told.revision != revision || told.took_s != takes.borrow().told_s => {}
-                }
-                let took_s = takes.borrow_and_update().told_s;
-                // Whatever that takes, calls go on.
-                tokio::select! {
-                    _ = &mut work => return,
-                    () = self.tell(Seen { revision, paused, took_s }, &mut told) => {}
+                    () = tokio::time::sleep(TELL_WAIT), if told != seen => {}
                 }
             }
         }

@@ -12,11 +12,9 @@ const ANSWER_WAIT: Duration = Duration::from_secs(1);
 /// The host that says it runs the component, and so takes in what it is told. While a host compiles a component it does
 /// neither tell what it runs nor take in links (wasmcloud-host 0.27 holds one lock for all three).
 pub async fn of(component: &str) -> Option<String> {
-    let runs = |host: &Value| {
-        let components = host["components"].as_array()?;
-        Some(components.iter().any(|one| one["id"] == component))
-    };
-    first(true, |host| runs(host).unwrap_or_default()).await
+    let runs =
+        |host: &Value| host["components"].as_array().is_some_and(|all| all.iter().any(|one| one["id"] == component));
+    first(true, runs).await
 }
 
 /// Whether a host is alive: what does not answer on one that is not, is not slow.

@@ -8,17 +8,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use async_nats::ConnectOptions;
-use er_provider_kit::call::Caller;
+use async_nats::{Client, ConnectOptions};
 use nkeys::KeyPair;
-use wasmcloud_provider_sdk::{get_connection, load_host_data, HostData};
+use wasmcloud_provider_sdk::{load_host_data, HostData};
 
 /// The more there are, the fewer consumers share one.
 const LINES: usize = 8;
 
 #[derive(Debug)]
 pub struct Lines {
-    callers: Vec<Caller>,
+    connections: Vec<Client>,
     given: AtomicUsize,
 }
 
@@ -28,21 +27,18 @@ impl Lines {
     /// # Errors
     /// When NATS does not answer, or refuses what it let the provider itself in with.
     pub async fn open() -> anyhow::Result<Self> {
-        let (connection, host) = (get_connection(), load_host_data()?);
-        let mut callers = Vec::with_capacity(LINES);
+        let (host, url) = (load_host_data()?, er_provider_kit::nats_url(None)?);
+        let mut connections = Vec::with_capacity(LINES);
         for line in 0..LINES {
             let options = options(host)?.name(format!("er-provider-jetstream consumers {line}"));
-            let url = er_provider_kit::nats_url(None)?;
-            let nats = options.connect(&url).await.with_context(|| format!("the lattice at {url}"))?;
-            let (lattice, id) = (Arc::clone(&connection.lattice), Arc::clone(&connection.provider_id));
-            callers.push(Caller::new(nats, lattice, id).await?);
+            connections.push(options.connect(&url).await.with_context(|| format!("the lattice at {url}"))?);
         }
-        Ok(Self { callers, given: AtomicUsize::new(0) })
+        Ok(Self { connections, given: AtomicUsize::new(0) })
     }
 
     /// The next one in turn.
-    pub fn next(&self) -> Option<&Caller> {
-        self.callers.get(self.given.fetch_add(1, Ordering::Relaxed) % LINES)
+    pub fn next(&self) -> Option<Client> {
+        self.connections.get(self.given.fetch_add(1, Ordering::Relaxed) % LINES).cloned()
     }
 }
 

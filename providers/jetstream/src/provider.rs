@@ -234,7 +234,7 @@ impl Jetstream {
             let bucket = parts.bucket(CONSUMERS_BUCKET)?;
             let states = parts.consumers().await?;
             let line = parts.lines.next().context("no connection for consumers")?;
-            let callers = [line.apart().await?, line.apart().await?];
+            let callers = [parts.caller.apart(line.clone()).await?, parts.caller.apart(line).await?];
             let strikes = Strikes::new(bucket, states, &settings.tenant, &name, parts.settings.strikes_max);
             Consumer {
                 js: parts.js.clone(),
