@@ -1,6 +1,7 @@
 //! The LSM engine (fjall) and its three keyspaces.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fjall::config::{BlockSizePolicy, CompressionPolicy, FilterPolicy};
 use fjall::{
@@ -28,6 +29,9 @@ const JOURNAL_BYTES_MAX: u64 = 128 * MIB;
 const FILES_OPEN_MAX: usize = 256;
 /// For flushes; see [`super::compaction`].
 const WORKERS: usize = 1;
+
+/// A full memtable, whose type fjall keeps to itself.
+pub type Sealed = Arc<dyn Send + Sync>;
 
 /// Handles to the open store; cheap to clone. The store closes when the last is dropped.
 #[derive(Clone)]
@@ -158,12 +162,14 @@ impl Engine {
         Ok(self.db.persist(PersistMode::SyncData)?)
     }
 
-    /// Hands full memtables to the disk. False when there is no room for more: ask again in a moment. An error once
+    /// Hands full memtables to the disk, and each of them to `sealed` as well: whoever lets go of one last frees its rows,
+    /// which takes as long as hundreds of puts. False when there is no room for more: ask again in a moment. An error once
     /// the engine is broken, for then nobody makes room any more.
-    pub fn make_room(&self) -> Result<bool, Error> {
+    pub fn make_room(&self, sealed: impl Fn(Sealed)) -> Result<bool, Error> {
         let memtables = [EVENTS_MEMTABLE_BYTES, LOOKUP_MEMTABLE_BYTES, DUES_MEMTABLE_BYTES];
         for (keyspace, memtable_bytes) in self.keyspaces().into_iter().zip(memtables) {
-            if keyspace.tree.active_memtable().size() < memtable_bytes {
+            let memtable = keyspace.tree.active_memtable();
+            if memtable.size() < memtable_bytes {
                 continue;
             }
             if keyspace.sealed_memtable_count() >= SEALED_MEMTABLES_MAX
@@ -172,6 +178,7 @@ impl Engine {
                 self.db.persist(PersistMode::Buffer)?;
                 return Ok(false);
             }
+            sealed(memtable);
             keyspace.rotate_memtable()?;
         }
         Ok(true)

@@ -139,7 +139,7 @@ impl Writer {
 
     fn await_room(&self) -> Result<(), Error> {
         let started = Instant::now();
-        while !self.engine.make_room()? {
+        while !self.engine.make_room(|sealed| self.compactor.free(sealed))? {
             if !self.compactor.is_running() {
                 return Err(Error::Storage("compaction ended".into()));
             }

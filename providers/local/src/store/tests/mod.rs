@@ -4,6 +4,7 @@ mod bounds;
 mod claims;
 mod crash;
 mod kept;
+mod memory;
 mod model;
 mod paging;
 mod upsert;
