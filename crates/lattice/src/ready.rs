@@ -86,14 +86,14 @@ pub async fn known(plan: &Plan, client: &async_nats::Client, host_ids: &[String]
     let mut events = Vec::new();
     for stream in WADM_EVENTS {
         let messages = match js.get_stream(stream).await {
-            Ok(mut stream) => stream.info().await.map(|info| info.state.messages.to_string()).unwrap_or_default(),
+            Ok(stream) => stream.cached_info().state.messages.to_string(),
             Err(_) => "no".to_owned(),
         };
         events.push(format!("{messages} messages in {stream}"));
     }
     let (missing, within) = (missing.join(", "), KNOWN_WITHIN.as_secs());
-    Err(anyhow::anyhow!("wadm has not noticed {missing} within {within} s ({})", events.join(", ")))
-        .with_context(|| late(plan, Part::Wadm))
+    let why = anyhow::anyhow!("wadm has not noticed {missing} within {within} s ({})", events.join(", "));
+    Err(why.context(late(plan, Part::Wadm)))
 }
 
 async fn until_answered(client: &async_nats::Client, subject: String, within: Duration) -> anyhow::Result<()> {
