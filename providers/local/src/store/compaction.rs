@@ -20,6 +20,7 @@ use std::time::Duration;
 use fjall::compaction::Leveled;
 use fjall::{AbstractTree as _, Keyspace};
 
+use super::aside::Aside;
 use super::engine::{Engine, Sealed};
 use super::error::Error;
 
@@ -53,13 +54,13 @@ fn strategy(level0_tables: u8) -> Arc<Leveled> {
 // === impl Compactor ===
 
 impl Compactor {
-    pub fn start(engine: Engine) -> std::io::Result<Self> {
+    pub fn start(engine: Engine, aside: Aside) -> std::io::Result<Self> {
         let (sealed, memtables) = channel();
         let running = Arc::new(AtomicBool::new(true));
         let flag = RunningFlag(Arc::clone(&running));
         let thread = std::thread::Builder::new().name("er-compaction".into()).spawn(move || {
             let _flag = flag;
-            if let Err(error) = run(&engine, &memtables) {
+            if let Err(error) = run(&engine, &memtables, aside) {
                 tracing::error!(%error, "compaction failed");
             }
         })?;
@@ -94,7 +95,8 @@ impl Drop for RunningFlag {
     }
 }
 
-fn run(engine: &Engine, memtables: &Receiver<Sealed>) -> Result<(), Error> {
+fn run(engine: &Engine, memtables: &Receiver<Sealed>, aside: Aside) -> Result<(), Error> {
+    let mut aside = Some(aside);
     let mut wait = LOOK_EVERY;
     let mut held: Vec<Sealed> = Vec::new();
     loop {
@@ -106,13 +108,22 @@ fn run(engine: &Engine, memtables: &Receiver<Sealed>) -> Result<(), Error> {
         held.retain(|memtable| Arc::strong_count(memtable) > 1);
         wait = LOOK_EVERY;
         for keyspace in engine.keyspaces() {
-            let before = shape(keyspace);
+            let (before, version) = (shape(keyspace), keyspace.tree.current_version());
             keyspace
                 .tree
                 .compact(strategy(LEVEL0_TABLES), engine.oldest_read())
                 .map_err(|e| Error::Storage(e.to_string()))?;
-            if shape(keyspace) != before {
-                wait = Duration::ZERO;
+            if shape(keyspace) == before {
+                continue;
+            }
+            wait = Duration::ZERO;
+            // As long as the version from before is held, these are on disk.
+            for table in version.iter_tables().filter(|table| table.is_deleted.load(Ordering::Acquire)) {
+                let name = format!("{}-{}", keyspace.name(), table.id());
+                if let Some(Err(error)) = aside.as_ref().map(|aside| aside.keep(&table.path, &name)) {
+                    tracing::warn!(%error, "puts will wait while fjall unlinks what was merged");
+                    aside = None;
+                }
             }
         }
     }

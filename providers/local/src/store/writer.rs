@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, OwnedSemaphorePermit};
 use tracing::{error, warn};
 
+use super::aside::Unlinker;
 use super::compaction::Compactor;
 use super::engine::Engine;
 use super::error::Error;
@@ -40,6 +41,7 @@ pub struct Job {
 pub struct Writer {
     pub engine: Engine,
     pub compactor: Compactor,
+    pub unlinker: Unlinker,
     pub dir: PathBuf,
     pub retention: Duration,
     pub clock: Clock,
@@ -62,6 +64,7 @@ impl Writer {
             error!(%error, "the event store ends");
         }
         self.compactor.stop();
+        self.unlinker.stop();
         if let Err(error) = self.engine.sync() {
             error!(%error, "the last sync failed");
         }
