@@ -9,7 +9,7 @@ use er_deploy::app::part_id;
 use er_deploy::manifest;
 use er_testkit::consumer::PROVEN;
 use er_testkit::platform::{cache, root, DEPLOY_WITHIN, HEALED_WITHIN};
-use er_testkit::{until, Component, Platform, Tenant};
+use er_testkit::{until, Component, Part, Platform, Tenant};
 use futures::StreamExt as _;
 use serde_json::{json, Value};
 
@@ -282,14 +282,9 @@ fn without_a_policy_everything_is_refused_and_events_flow_on() -> anyhow::Result
         let bucket = counting(&platform).await?;
         let none = json!({"bundle": "0123456789ab", "data": null, "by": "test", "at": "2026-01-01T00:00:00Z"});
         bucket.put("current", none.to_string().into()).await?;
-        let state = platform.log("gate").with_file_name("lattice.json");
-        let gate = || -> anyhow::Result<Option<u64>> {
-            let state: Value = serde_json::from_slice(&std::fs::read(&state)?)?;
-            Ok(state["pids"]["gate"].as_u64())
-        };
-        let before = gate()?.context("no gate")?;
-        ensure!(Command::new("kill").args(["-9", &before.to_string()]).status()?.success(), "kill {before}");
-        until("another gate", HEALED_WITHIN, || async { Ok(gate()?.filter(|pid| *pid != before)) }).await?;
+        let before = platform.kill9(Part::Gate).await?;
+        let another = || async { Ok(platform.processes.find(Part::Gate).filter(|pid| *pid != before)) };
+        until("another gate", HEALED_WITHIN, another).await?;
         let own = part_id(&consumer.app, &format!("{}-emitter", consumer.app));
         let allowed = json!({ "tenant": tenant.id });
         let answer = until("a gate that answers", HEALED_WITHIN, || async {

@@ -18,6 +18,7 @@ use crate::wait::until;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Part {
     Nats,
+    Gate,
     Wadm,
     PlatformHost,
     TenantHost,
@@ -75,6 +76,7 @@ impl Part {
     fn place(self) -> Place {
         match self {
             Self::Nats => Place::State("nats"),
+            Self::Gate => Place::State("gate"),
             Self::Wadm => Place::State("wadm"),
             Self::PlatformHost => Place::State("platform"),
             Self::TenantHost => Place::State("tenant"),

@@ -5,8 +5,7 @@ use std::time::Duration;
 use anyhow::{ensure, Context as _};
 use er_testkit::platform::HEALED_WITHIN;
 use er_testkit::{until, Part, Platform};
-use futures::StreamExt as _;
-use serde_json::{json, Value};
+use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
@@ -20,28 +19,11 @@ use crate::support::{alone, stored};
 const ANSWERED_WITHIN: Duration = Duration::from_secs(20);
 const PROVIDER: &str = "eventrunner-ingest_http";
 
-/// The id of the host that runs the platform's parts.
-async fn platform_host(nats: &async_nats::Client) -> anyhow::Result<String> {
-    let inbox = nats.new_inbox();
-    let mut answers = nats.subscribe(inbox.clone()).await?;
-    nats.publish_with_reply("wasmbus.ctl.v1.default.host.ping", inbox, Vec::new().into()).await?;
-    let found = async {
-        loop {
-            let answer = answers.next().await.context("no connection")?;
-            let answer: Value = serde_json::from_slice(&answer.payload)?;
-            let host = &answer["response"];
-            if host["labels"]["eventrunner.role"] == "platform" {
-                return host["id"].as_str().map(str::to_string).with_context(|| answer.to_string());
-            }
-        }
-    };
-    tokio::time::timeout(ANSWERED_WITHIN, found).await.context("no platform host answers")?
-}
-
 /// Tells the ingest provider to stop, as its host does.
 async fn stop_edge(platform: &Platform) -> anyhow::Result<()> {
     let nats = platform.nats().await?;
-    let message = json!({ "host_id": platform_host(&nats).await? }).to_string();
+    let host = platform.processes.host_id("platform").context("no platform host")?;
+    let message = json!({ "host_id": host }).to_string();
     let subject = format!("wasmbus.rpc.default.{PROVIDER}.default.shutdown");
     tokio::time::timeout(ANSWERED_WITHIN, nats.request(subject, message.into())).await??;
     Ok(())
