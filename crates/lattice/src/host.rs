@@ -16,7 +16,7 @@ use wasmcloud_host::wasmbus::host_config::PolicyService;
 use wasmcloud_host::wasmbus::{Features, Host, HostConfig};
 
 use crate::part::Role;
-use crate::{keys, pace, process};
+use crate::{keys, pace, process, unpacked};
 
 /// Every heartbeat makes wadm compare what runs with what should, so this bounds how long anything
 /// it missed stays broken.
@@ -110,12 +110,9 @@ pub fn runtime(workers: usize) -> anyhow::Result<tokio::runtime::Runtime> {
         .context("can't start the runtime")
 }
 
-fn config(args: &HostArgs) -> anyhow::Result<HostConfig> {
+/// `rpc_nats_url`: by which way it calls and is called.
+fn config(args: &HostArgs, rpc_nats_url: Url) -> anyhow::Result<HostConfig> {
     let key = keys::load_or_create(&args.key, KeyPairType::Server)?;
-    let rpc_nats_url = match args.role {
-        Role::Platform | Role::Tenant => args.nats_url.clone(),
-        Role::Probation => pace::before(&args.nats_url)?,
-    };
     let mut features = Features::new();
     if args.role == Role::Platform {
         // A component that calls in vain is told so, where its interface has room for that, and not ended.
@@ -153,7 +150,11 @@ fn config(args: &HostArgs) -> anyhow::Result<HostConfig> {
 async fn serve(args: &HostArgs) -> anyhow::Result<ExitCode> {
     tracing::info!(dir = %args.dir.display(), role = args.role.name(), "starting host");
     let mut terminated = signal(SignalKind::terminate()).context("can't watch for SIGTERM")?;
-    let config = config(args)?;
+    let rpc_nats_url = match args.role {
+        Role::Platform | Role::Tenant => args.nats_url.clone(),
+        Role::Probation => pace::before(&args.nats_url)?,
+    };
+    let config = config(args, rpc_nats_url)?;
     let host_id = config.host_key.as_ref().map(|key| key.public_key()).context("a host without a key")?;
     let (host, goodbye) = Box::pin(Host::new(config)).await.context("the host does not start")?;
     tokio::select! {
@@ -172,6 +173,7 @@ async fn serve(args: &HostArgs) -> anyhow::Result<ExitCode> {
             stopped.context("the host lost track of itself")?;
             tracing::warn!("stopped by a request, or because its connection ended");
         }
+        never = unpacked::sync(&host_id) => match never {},
     }
     match timeout(GOODBYE_MAX, goodbye).await {
         Ok(Ok(())) => {}

@@ -14,6 +14,7 @@ mod ready;
 mod refs;
 mod state;
 mod supervise;
+mod unpacked;
 mod up;
 mod wadm;
 
