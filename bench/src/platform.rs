@@ -114,6 +114,8 @@ impl Ports {
             set("ingest-http", "metrics_addr", addr(self.ingest_metrics)),
             set("jetstream", "metrics_addr", addr(self.jetstream_metrics)),
             set("store", "data_dir", data.display().to_string()),
+            // control sweeps its folder: it is not to sweep that of `make up`.
+            set("control", "images_dir", data.with_file_name("consumers").display().to_string()),
             set("store", "metrics_addr", addr(self.store_metrics)),
             set("opa", "metrics_addr", addr(self.opa_metrics)),
             set("api-address", "address", addr(self.api)),

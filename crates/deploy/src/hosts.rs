@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use async_nats::jetstream;
+use async_nats::jetstream::{self, consumer};
+use futures::TryStreamExt as _;
 use wasmcloud_control_interface::{Client, ClientBuilder};
 
 /// wadm's commands to hosts; one that was carried out is gone.
@@ -62,11 +63,13 @@ impl Hosts {
         Ok(hosts.any(|host| host.labels().get(key).is_some_and(|found| found == value)))
     }
 
-    /// Commands of wadm that were not carried out yet.
+    /// Commands of wadm that it still gives to hosts. Those that it gave up after three tries stay in its stream for ever, and
+    /// do not count: what they ask for is asked for anew, or nobody wants it any more.
     pub(crate) async fn commands_on_their_way(&self) -> anyhow::Result<u64> {
         // A wadm elsewhere may keep its streams where they can't be seen from here.
-        let Ok(mut stream) = self.js.get_stream(COMMANDS).await else { return Ok(0) };
-        Ok(stream.info().await?.state.messages)
+        let Ok(stream) = self.js.get_stream(COMMANDS).await else { return Ok(0) };
+        let consumers: Vec<consumer::Info> = stream.consumers().try_collect().await?;
+        Ok(consumers.iter().map(|info| info.num_pending + info.num_ack_pending as u64).sum())
     }
 }
 
