@@ -187,6 +187,39 @@ fn new_code_runs_apart_until_it_is_proven_and_again_after_strikes() -> anyhow::R
 }
 
 #[test]
+fn a_component_that_is_lost_is_told_of_and_can_be_uploaded_again() -> anyhow::Result<()> {
+    let options = Options { sets: vec!["control.reconcile_s=1".into()], ..Options::default() };
+    on_its_own(&options, |platform| async move {
+        let tenant = platform.tenant("lost").await?;
+        upload(&tenant, "recorder?deliver=all", RECORDER).await?;
+        runs(&tenant, "recorder", 1).await?;
+        handled(&tenant, "recorder", "before").await?;
+        let mut images = tokio::fs::read_dir(platform.images().join("consumers")).await?;
+        while let Some(image) = images.next_entry().await? {
+            tokio::fs::remove_file(image.path()).await?;
+        }
+        // A host that has it runs it on; the one that comes after it gets nothing, and wadm never stops to ask.
+        platform.kill9(Part::ProbationHost).await?;
+        until("a consumer that is told of", RUNS_WITHIN, || async {
+            let record = show(&tenant, "recorder").await?;
+            let message = record["message"].as_str().unwrap_or_default();
+            ensure!(record["state"] == "failed" && message.contains("upload it again"), "{record}");
+            Ok(Some(()))
+        })
+        .await?;
+        let (oracle, since) = (Oracle::new(tenant.clone()), now());
+        send(&tenant, "/s", "meanwhile", "t", "1").await?;
+        upload(&tenant, "recorder?deliver=all", RECORDER).await?;
+        runs(&tenant, "recorder", 2).await?;
+        until("what came meanwhile with the consumer", HANDLED_WITHIN, || async {
+            Ok(oracle.was_handled(&id(&tenant, "recorder"), &since, "/s", "meanwhile").await?.then_some(()))
+        })
+        .await?;
+        gone(&tenant, "recorder").await
+    })
+}
+
+#[test]
 fn a_consumer_that_was_deleted_leaves_nothing_to_its_namesake() -> anyhow::Result<()> {
     shared(|platform| async move {
         let tenant = platform.tenant("again").await?;

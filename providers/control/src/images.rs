@@ -1,9 +1,10 @@
 //! Components that were accepted, under names that follow from their content: hosts keep what they loaded from a path.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest as _, Sha256};
 
@@ -43,13 +44,24 @@ impl Images {
             digest.push_str(&format!("{byte:02x}"));
         }
         let path = self.path(&digest);
-        if !path.exists() {
-            // Whole or not at all: a host may look while it is written.
-            let part = self.dir.join(format!("{}.part", uuid::Uuid::now_v7().simple()));
-            let kept = fs::write(&part, component).and_then(|()| fs::rename(&part, &path));
-            kept.map_err(|e| Error::disk("keeping a component", &e))?;
-        }
+        let kept = if path.exists() {
+            // As new: nobody may name it yet.
+            File::options().append(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()))
+        } else {
+            self.write(&path, component)
+        };
+        kept.map_err(|e| Error::disk("keeping a component", &e))?;
         Ok(digest)
+    }
+
+    /// Whole or not at all, since a host may look while it is written, and durable: who uploaded it is told that it is kept.
+    fn write(&self, path: &Path, component: &[u8]) -> io::Result<()> {
+        let part = self.dir.join(format!("{}.part", uuid::Uuid::now_v7().simple()));
+        let mut file = File::create(&part)?;
+        file.write_all(component)?;
+        file.sync_all()?;
+        fs::rename(&part, path)?;
+        File::open(&self.dir)?.sync_all()
     }
 
     pub fn read(&self, digest: &str) -> Result<Vec<u8>, Error> {
@@ -84,9 +96,13 @@ mod tests {
         images.sweep(&BTreeSet::new());
         assert!(images.has(&digest));
         let hours_ago = std::time::SystemTime::now() - UNNAMED_KEPT * 2;
-        fs::File::options().write(true).open(images.path(&digest)).unwrap().set_modified(hours_ago).unwrap();
+        File::options().write(true).open(images.path(&digest)).unwrap().set_modified(hours_ago).unwrap();
         images.sweep(&BTreeSet::from([digest.clone()]));
         assert!(images.has(&digest));
+        images.keep(b"component").unwrap();
+        images.sweep(&BTreeSet::new());
+        assert!(images.has(&digest));
+        File::options().write(true).open(images.path(&digest)).unwrap().set_modified(hours_ago).unwrap();
         images.sweep(&BTreeSet::new());
         assert!(!images.has(&digest));
     }

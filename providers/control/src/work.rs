@@ -14,6 +14,9 @@ use crate::record::{Record, State, Version};
 use crate::standing::{Conduct, Standing};
 use crate::{manifest, names, oci, Error};
 
+/// Of a version whose file is gone from the folder for components.
+const LOST: &str = "its component is not kept any more: upload it again";
+
 /// What is left to the next round: the step could not be made now.
 struct Later(Error);
 
@@ -79,9 +82,21 @@ impl Desk {
         let apps = self.apps().await?;
         let found = apps.deployed(&app).await.map_err(away)?;
         if found.as_ref() == Some(&wanted) {
-            // An update, or a move, that was not done in time left it held until it is up again.
-            if conduct == Conduct::Held(By::Update) && apps.is_up(&app).await.map_err(away)? {
+            let held = conduct == Conduct::Held(By::Update);
+            let lost =
+                record.state == State::Running && !self.images.has(version.digest.as_deref().unwrap_or_default());
+            let up = !(held || lost) || apps.is_up(&app).await.map_err(away)?;
+            if held && up {
+                // An update, or a move, that was not done in time left it held until it is up again.
                 self.store.end_update(tenant, name).await?;
+            }
+            // A host that has it runs it on.
+            if lost && !up {
+                let number = version.version;
+                let message = format!("version {number} does not run: {LOST}");
+                warn!(app, message);
+                let fail = |record: &mut Record| record.settle(number, State::Failed, message.clone());
+                self.changed(&record, fail).await?;
             }
             return Ok(());
         }
@@ -278,7 +293,7 @@ impl Desk {
         let app = names::app(tenant, name);
         let digest = version.digest.as_deref().unwrap_or_default();
         if !self.images.has(digest) {
-            anyhow::bail!("its component is not kept any more: upload it again");
+            anyhow::bail!(LOST);
         }
         let manifest = manifest::of(tenant, name, version, &self.images.path(digest))?;
         let _permit = self.deployments.acquire().await?;
