@@ -186,6 +186,22 @@ fn new_code_runs_apart_until_it_is_proven_and_again_after_strikes() -> anyhow::R
     })
 }
 
+/// Has wadm give up a command. It stays in wadm's stream for ever, and must not hold up anybody.
+async fn give_up_a_command(platform: &Platform) -> anyhow::Result<()> {
+    let host = platform.processes.host_id("tenant").context("no tenant host")?;
+    let stop = json!({ "provider_id": "nobody", "host_id": host, "model_name": "none", "annotations": {} });
+    let js = async_nats::jetstream::new(platform.nats().await?);
+    js.publish("wadm.cmd.default", json!({ "StopProvider": stop }).to_string().into()).await?.await?;
+    until("a command that was given up", SETTLED_WITHIN, || async {
+        let mut stream = js.get_stream("wadm_commands").await?;
+        let waiting: Vec<_> =
+            stream.consumers().map_ok(|info| info.num_pending + info.num_ack_pending as u64).try_collect().await?;
+        let kept = stream.info().await?.state.messages;
+        Ok((kept > 0 && waiting.iter().sum::<u64>() == 0).then_some(()))
+    })
+    .await
+}
+
 #[test]
 fn a_component_that_is_lost_is_told_of_and_can_be_uploaded_again() -> anyhow::Result<()> {
     let options = Options { sets: vec!["control.reconcile_s=1".into()], ..Options::default() };
@@ -198,7 +214,9 @@ fn a_component_that_is_lost_is_told_of_and_can_be_uploaded_again() -> anyhow::Re
         while let Some(image) = images.next_entry().await? {
             tokio::fs::remove_file(image.path()).await?;
         }
-        // A host that has it runs it on; the one that comes after it gets nothing, and wadm never stops to ask.
+        // A host that has it runs it on.
+        handled(&tenant, "recorder", "after").await?;
+        // The one that comes after it gets nothing, and wadm never stops to ask.
         platform.kill9(Part::ProbationHost).await?;
         until("a consumer that is told of", RUNS_WITHIN, || async {
             let record = show(&tenant, "recorder").await?;
@@ -209,6 +227,7 @@ fn a_component_that_is_lost_is_told_of_and_can_be_uploaded_again() -> anyhow::Re
         .await?;
         let (oracle, since) = (Oracle::new(tenant.clone()), now());
         send(&tenant, "/s", "meanwhile", "t", "1").await?;
+        give_up_a_command(&platform).await?;
         upload(&tenant, "recorder?deliver=all", RECORDER).await?;
         runs(&tenant, "recorder", 2).await?;
         until("what came meanwhile with the consumer", HANDLED_WITHIN, || async {

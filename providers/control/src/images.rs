@@ -44,7 +44,8 @@ impl Images {
             digest.push_str(&format!("{byte:02x}"));
         }
         let path = self.path(&digest);
-        let kept = if path.exists() {
+        // What is there may be half of it, since a machine that lost its power.
+        let kept = if fs::read(&path).is_ok_and(|kept| kept == component) {
             // As new: nobody may name it yet.
             File::options().append(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()))
         } else {
@@ -102,6 +103,9 @@ mod tests {
         images.keep(b"component").unwrap();
         images.sweep(&BTreeSet::new());
         assert!(images.has(&digest));
+        fs::write(images.path(&digest), b"comp").unwrap();
+        images.keep(b"component").unwrap();
+        assert_eq!(images.read(&digest).unwrap(), b"component");
         File::options().write(true).open(images.path(&digest)).unwrap().set_modified(hours_ago).unwrap();
         images.sweep(&BTreeSet::new());
         assert!(!images.has(&digest));

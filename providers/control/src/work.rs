@@ -81,22 +81,17 @@ impl Desk {
         let away = |e| Error::Away(format!("wadm: {e:#}"));
         let apps = self.apps().await?;
         let found = apps.deployed(&app).await.map_err(away)?;
-        if found.as_ref() == Some(&wanted) {
-            let held = conduct == Conduct::Held(By::Update);
-            let lost =
-                record.state == State::Running && !self.images.has(version.digest.as_deref().unwrap_or_default());
-            let up = !(held || lost) || apps.is_up(&app).await.map_err(away)?;
+        let held = conduct == Conduct::Held(By::Update);
+        let lost = !self.images.has(version.digest.as_deref().unwrap_or_default());
+        if lost || found.as_ref() == Some(&wanted) {
+            // A host that has a lost one runs it on.
+            let up = found.is_some() && (!(held || lost) || apps.is_up(&app).await.map_err(away)?);
             if held && up {
                 // An update, or a move, that was not done in time left it held until it is up again.
                 self.store.end_update(tenant, name).await?;
             }
-            // A host that has it runs it on.
             if lost && !up {
-                let number = version.version;
-                let message = format!("version {number} does not run: {LOST}");
-                warn!(app, message);
-                let fail = |record: &mut Record| record.settle(number, State::Failed, message.clone());
-                self.changed(&record, fail).await?;
+                self.lose(&record, version.version).await?;
             }
             return Ok(());
         }
@@ -108,6 +103,18 @@ impl Desk {
                 warn!(app, error = format!("{error:#}"), "could not be brought where it belongs");
             }
         });
+        Ok(())
+    }
+
+    /// Has the record say that what it says runs does not, and can't be brought anywhere.
+    async fn lose(&self, record: &Record, number: u32) -> Result<(), Error> {
+        let message = format!("version {number} does not run: {LOST}");
+        if record.state == State::Failed && record.message == message {
+            return Ok(());
+        }
+        warn!(app = names::app(&record.tenant, &record.name), message);
+        let newest = record.version;
+        self.changed(record, |record| record.settle(newest, State::Failed, message.clone())).await?;
         Ok(())
     }
 
@@ -261,7 +268,7 @@ impl Desk {
         .await
     }
 
-    /// What was not up in time is left to wadm, which does not give up: whether it runs by now.
+    /// What was not up in time, or any more, is left to wadm, which does not give up: whether it runs by now.
     async fn look_again(&self, record: &Record) -> Result<bool, Error> {
         let Some(version) = record.of(record.version) else { return Ok(false) };
         let app = names::app(&record.tenant, &record.name);
@@ -272,17 +279,23 @@ impl Desk {
         {
             return Ok(false);
         }
-        self.store.release(&record.tenant, &record.name).await?;
         let number = version.version;
-        let late = format!("version {number} runs; it came up after its deadline");
+        let message = if record.deployed == Some(number) {
+            // It was taken for lost. Who paused it, and why, stays true.
+            self.store.end_update(&record.tenant, &record.name).await?;
+            format!("version {number} runs again")
+        } else {
+            self.store.release(&record.tenant, &record.name).await?;
+            format!("version {number} runs; it came up after its deadline")
+        };
         let run = |record: &mut Record| {
             if record.version == number && record.state == State::Failed {
                 record.deployed = Some(number);
-                record.settle(number, State::Running, late.clone());
+                record.settle(number, State::Running, message.clone());
             }
         };
         self.changed(record, run).await?;
-        info!(app, version = number, "up after its deadline");
+        info!(app, message);
         Ok(true)
     }
 

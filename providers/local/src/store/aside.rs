@@ -42,6 +42,8 @@ pub struct Unlinker {
 struct Unlinking {
     store: PathBuf,
     aside: Aside,
+    /// Until it turns out that they can't have second names.
+    keeps_journals: bool,
     going: Option<Going>,
 }
 
@@ -64,10 +66,20 @@ impl Aside {
 
     /// A second name for this file, unless it has one or is gone.
     pub fn keep(&self, path: &Path, name: &str) -> io::Result<()> {
-        match std::fs::hard_link(path, self.names.join(name)) {
-            Err(error) if !matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => Err(error),
-            _ => Ok(()),
+        let second = self.names.join(name);
+        match std::fs::hard_link(path, &second) {
+            // It has one already, or is gone.
+            Err(error) if matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => {
+                return Ok(())
+            }
+            linked => linked?,
         }
+        // Where names are not counted, a file that is in use could not be told from one that nobody needs.
+        if second.metadata()?.nlink() > 1 || !path.exists() {
+            return Ok(());
+        }
+        std::fs::remove_file(&second)?;
+        Err(io::Error::new(io::ErrorKind::Unsupported, "the file system does not count a file's names"))
     }
 }
 
@@ -93,7 +105,7 @@ impl Unlinker {
 
 impl Unlinking {
     fn new(store: &Path) -> io::Result<Self> {
-        Ok(Self { store: store.to_path_buf(), aside: Aside::new(store)?, going: None })
+        Ok(Self { store: store.to_path_buf(), aside: Aside::new(store)?, keeps_journals: true, going: None })
     }
 
     fn run(&mut self, stopped: &Receiver<()>) {
@@ -103,8 +115,7 @@ impl Unlinking {
                 Ok(true) => STEP_EVERY,
                 Ok(false) => LOOK_EVERY,
                 Err(error) => {
-                    tracing::warn!(%error, "files that the store no longer needs do not go in steps");
-                    self.going = None;
+                    tracing::warn!(%error, "files that the store no longer needs stay for now");
                     AFTER_ERROR
                 }
             };
@@ -114,13 +125,16 @@ impl Unlinking {
     /// Takes one step. False when there is nothing to do.
     fn step(&mut self) -> io::Result<bool> {
         if self.going.is_none() {
-            self.keep_journals()?;
+            if let Some(Err(error)) = self.keeps_journals.then(|| self.keep_journals()) {
+                tracing::warn!(%error, "puts will wait while fjall unlinks a journal");
+                self.keeps_journals = false;
+            }
             self.going = self.next()?;
         }
         let Some(going) = &mut self.going else {
             return Ok(false);
         };
-        if going.step()? {
+        if going.step() {
             self.going = None;
         }
         Ok(true)
@@ -140,19 +154,28 @@ impl Unlinking {
         let mut next = None;
         let mut waiting = 0;
         for path in files(&self.aside.names)? {
-            let found = path.metadata()?;
+            let Ok(found) = path.metadata() else { continue };
             if found.nlink() > 1 {
                 continue;
             }
             waiting += 1;
             if waiting > WAITING_MAX {
-                std::fs::remove_file(&path)?;
+                unlink(&path);
             } else if next.is_none() {
-                let file = OpenOptions::new().write(true).open(&path)?;
-                next = Some(Going { path, file, bytes: found.len() });
+                match OpenOptions::new().write(true).open(&path) {
+                    Ok(file) => next = Some(Going { path, file, bytes: found.len() }),
+                    Err(_) => unlink(&path),
+                }
             }
         }
         Ok(next)
+    }
+}
+
+/// At once. One that stays does no harm but for its room.
+fn unlink(path: &Path) {
+    if let Err(error) = std::fs::remove_file(path) {
+        tracing::warn!(%error, path = %path.display(), "a file that nobody needs stays");
     }
 }
 
@@ -164,14 +187,14 @@ fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
 
 impl Going {
     /// True once it is gone.
-    fn step(&mut self) -> io::Result<bool> {
+    fn step(&mut self) -> bool {
         self.bytes = self.bytes.saturating_sub(STEP_BYTES);
-        self.file.set_len(self.bytes)?;
-        if self.bytes > 0 {
-            return Ok(false);
+        let shortened = self.file.set_len(self.bytes).is_ok();
+        if shortened && self.bytes > 0 {
+            return false;
         }
-        std::fs::remove_file(&self.path)?;
-        Ok(true)
+        unlink(&self.path);
+        true
     }
 }
 
