@@ -29,6 +29,8 @@ const WAITING_MAX: usize = 64;
 /// Gives second names.
 pub struct Aside {
     names: PathBuf,
+    /// Until it turns out that this file system has none.
+    works: bool,
 }
 
 /// The running thread.
@@ -42,8 +44,6 @@ pub struct Unlinker {
 struct Unlinking {
     store: PathBuf,
     aside: Aside,
-    /// Until it turns out that they can't have second names.
-    keeps_journals: bool,
     going: Option<Going>,
 }
 
@@ -61,11 +61,18 @@ impl Aside {
     pub fn new(store: &Path) -> io::Result<Self> {
         let names = store.join(NAMES);
         std::fs::create_dir_all(&names)?;
-        Ok(Self { names })
+        Ok(Self { names, works: true })
     }
 
     /// A second name for this file, unless it has one or is gone.
-    pub fn keep(&self, path: &Path, name: &str) -> io::Result<()> {
+    pub fn keep(&mut self, path: &Path, name: &str) {
+        if let Some(Err(error)) = self.works.then(|| self.link(path, name)) {
+            tracing::warn!(%error, "puts will wait while fjall unlinks large files");
+            self.works = false;
+        }
+    }
+
+    fn link(&self, path: &Path, name: &str) -> io::Result<()> {
         let second = self.names.join(name);
         match std::fs::hard_link(path, &second) {
             // It has one already, or is gone.
@@ -105,7 +112,7 @@ impl Unlinker {
 
 impl Unlinking {
     fn new(store: &Path) -> io::Result<Self> {
-        Ok(Self { store: store.to_path_buf(), aside: Aside::new(store)?, keeps_journals: true, going: None })
+        Ok(Self { store: store.to_path_buf(), aside: Aside::new(store)?, going: None })
     }
 
     fn run(&mut self, stopped: &Receiver<()>) {
@@ -125,10 +132,7 @@ impl Unlinking {
     /// Takes one step. False when there is nothing to do.
     fn step(&mut self) -> io::Result<bool> {
         if self.going.is_none() {
-            if let Some(Err(error)) = self.keeps_journals.then(|| self.keep_journals()) {
-                tracing::warn!(%error, "puts will wait while fjall unlinks a journal");
-                self.keeps_journals = false;
-            }
+            self.keep_journals()?;
             self.going = self.next()?;
         }
         let Some(going) = &mut self.going else {
@@ -140,11 +144,11 @@ impl Unlinking {
         Ok(true)
     }
 
-    fn keep_journals(&self) -> io::Result<()> {
+    fn keep_journals(&mut self) -> io::Result<()> {
         for path in files(&self.store)? {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             if name.ends_with(".jnl") {
-                self.aside.keep(&path, name)?;
+                self.aside.keep(&path, name);
             }
         }
         Ok(())
@@ -220,7 +224,7 @@ mod tests {
         let [journal, table, lock] = ["7.jnl", "8", "lock"].map(|name| dir.path().join(name));
         let [journal_file, table_file, lock_file] = [&journal, &table, &lock].map(|path| written(path));
         let mut unlinking = Unlinking::new(dir.path()).unwrap();
-        unlinking.aside.keep(&table, "events-8").unwrap();
+        unlinking.aside.keep(&table, "events-8");
         for _ in 0..9 {
             assert!(!unlinking.step().unwrap());
         }

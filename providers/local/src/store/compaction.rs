@@ -18,7 +18,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fjall::compaction::Leveled;
-use fjall::{AbstractTree as _, Keyspace};
+use fjall::AbstractTree as _;
 
 use super::aside::Aside;
 use super::engine::{Engine, Sealed};
@@ -31,7 +31,6 @@ const TABLE_BYTES: u64 = 8 << 20;
 /// Tables of flushed memtables that are merged into the next level together. More makes writes cheaper and reads
 /// dearer; 16 instead of 8 took 1.6 µs an event off the background CPU (20 tenants).
 const LEVEL0_TABLES: u8 = 16;
-const LEVELS: usize = 7;
 
 /// The running thread.
 pub struct Compactor {
@@ -95,8 +94,7 @@ impl Drop for RunningFlag {
     }
 }
 
-fn run(engine: &Engine, memtables: &Receiver<Sealed>, aside: Aside) -> Result<(), Error> {
-    let mut aside = Some(aside);
+fn run(engine: &Engine, memtables: &Receiver<Sealed>, mut aside: Aside) -> Result<(), Error> {
     let mut wait = LOOK_EVERY;
     let mut held: Vec<Sealed> = Vec::new();
     loop {
@@ -108,29 +106,19 @@ fn run(engine: &Engine, memtables: &Receiver<Sealed>, aside: Aside) -> Result<()
         held.retain(|memtable| Arc::strong_count(memtable) > 1);
         wait = LOOK_EVERY;
         for keyspace in engine.keyspaces() {
-            let (before, version) = (shape(keyspace), keyspace.tree.current_version());
+            let before = keyspace.tree.current_version();
             keyspace
                 .tree
                 .compact(strategy(LEVEL0_TABLES), engine.oldest_read())
                 .map_err(|e| Error::Storage(e.to_string()))?;
-            if shape(keyspace) == before {
+            if keyspace.tree.current_version().id() == before.id() {
                 continue;
             }
             wait = Duration::ZERO;
             // As long as the version from before is held, these are on disk.
-            for table in version.iter_tables().filter(|table| table.is_deleted.load(Ordering::Acquire)) {
-                let name = format!("{}-{}", keyspace.name(), table.id());
-                if let Some(Err(error)) = aside.as_ref().map(|aside| aside.keep(&table.path, &name)) {
-                    tracing::warn!(%error, "puts will wait while fjall unlinks what was merged");
-                    aside = None;
-                }
+            for table in before.iter_tables().filter(|table| table.is_deleted.load(Ordering::Acquire)) {
+                aside.keep(&table.path, &format!("{}-{}", keyspace.name(), table.id()));
             }
         }
     }
-}
-
-/// What changes with every compaction.
-fn shape(keyspace: &Keyspace) -> (usize, [Option<usize>; LEVELS]) {
-    let tables = std::array::from_fn(|level| keyspace.tree.level_table_count(level));
-    (keyspace.tree.l0_run_count(), tables)
 }

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt as _;
 
+use er_testkit::until;
 use fjall::AbstractTree as _;
 
 use super::*;
@@ -39,11 +40,8 @@ async fn goes_in_steps(world: &World, path: &std::path::Path) {
     let names = || file.metadata().unwrap().nlink();
     put_until(world, || names() == 2).await;
     put_until(world, || !path.exists()).await;
-    let started = std::time::Instant::now();
-    while names() > 0 {
-        assert!(started.elapsed() < FREED_WITHIN, "it is still there");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let gone = until("its last name to go", FREED_WITHIN, || async { Ok((names() == 0).then_some(())) });
+    gone.await.unwrap();
     assert_eq!(file.metadata().unwrap().len(), 0);
 }
 
