@@ -96,7 +96,7 @@ mod tests {
         assert!(images.path(&digest).is_absolute());
         images.sweep(&BTreeSet::new());
         assert!(images.has(&digest));
-        let hours_ago = std::time::SystemTime::now() - UNNAMED_KEPT * 2;
+        let hours_ago = SystemTime::now() - UNNAMED_KEPT * 2;
         File::options().write(true).open(images.path(&digest)).unwrap().set_modified(hours_ago).unwrap();
         images.sweep(&BTreeSet::from([digest.clone()]));
         assert!(images.has(&digest));

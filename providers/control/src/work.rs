@@ -85,7 +85,7 @@ impl Desk {
         let lost = !self.images.has(version.digest.as_deref().unwrap_or_default());
         if lost || found.as_ref() == Some(&wanted) {
             // A host that has a lost one runs it on.
-            let up = found.is_some() && (!(held || lost) || apps.is_up(&app).await.map_err(away)?);
+            let up = (held || lost) && found.is_some() && apps.is_up(&app).await.map_err(away)?;
             if held && up {
                 // An update, or a move, that was not done in time left it held until it is up again.
                 self.store.end_update(tenant, name).await?;
