@@ -1,13 +1,15 @@
 //! Months that are over, a few tenants a call, in the order of their names. How far it came rests beside the invoices,
 //! so that a call that is cut off is taken up by the next, whoever makes it.
 
+use std::cell::Cell;
+
 use er_metering::limits::CLOSE_GRACE_US;
-use er_metering::{close_due, Time, Window};
+use er_metering::{close_due, Period, Time, Window};
 use er_tenant::billing::{subscription_path, tenant_of_subscription, BILLING_BUCKET, CLOSED_PATH, EVERY_SUBSCRIPTION};
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{Backend, Fault, FaultCode};
-use crate::fault::{defect, is_transient, OrFault as _};
+use crate::backend::{Backend, Fault, FaultCode, Item, Rows, Source};
+use crate::fault::{defect, OrFault as _};
 use crate::{invoices, plans};
 
 /// Tenants of one call: each may take some calls to the analytics, and all of them must fit into one call's deadline.
@@ -40,10 +42,12 @@ pub fn close(backend: &dyn Backend, settled_us: u64) -> Result<u32, Fault> {
         let mut fault = None;
         for item in &items {
             let Some(tenant) = tenant_of_subscription(&item.key) else { continue };
+            let watched = Watched { backend, failed: Cell::new(false) };
             let subscription = plans::read(tenant, &item.value);
-            match subscription.and_then(|plans| invoices::close(backend, tenant, &plans, month, settled)) {
+            match subscription.and_then(|plans| invoices::close(&watched, tenant, &plans, month, settled)) {
                 Ok(()) => {}
-                Err(away) if is_transient(&away) => {
+                // Whatever it says: it is no tenant's fault, and who is passed over now is not invoiced for the month.
+                Err(away) if watched.failed.get() => {
                     fault = Some(away);
                     break;
                 }
@@ -65,6 +69,54 @@ pub fn close(backend: &dyn Backend, settled_us: u64) -> Result<u32, Fault> {
         }
     }
     Ok(0)
+}
+
+/// A backend of which is known afterwards whether it failed.
+struct Watched<'a> {
+    backend: &'a dyn Backend,
+    failed: Cell<bool>,
+}
+
+// === impl Watched ===
+
+impl Watched<'_> {
+    fn note<T>(&self, answer: Result<T, Fault>) -> Result<T, Fault> {
+        // That somebody else was first is an answer.
+        if answer.as_ref().is_err_and(|fault| fault.code != FaultCode::Conflict) {
+            self.failed.set(true);
+        }
+        answer
+    }
+}
+
+impl Backend for Watched<'_> {
+    fn kv_get(&self, bucket: &str, key: &str) -> Result<Option<Item>, Fault> {
+        self.note(self.backend.kv_get(bucket, key))
+    }
+
+    fn kv_create(&self, bucket: &str, key: &str, value: &str) -> Result<u64, Fault> {
+        self.note(self.backend.kv_create(bucket, key, value))
+    }
+
+    fn kv_put(&self, bucket: &str, key: &str, value: &str, revision: Option<u64>) -> Result<u64, Fault> {
+        self.note(self.backend.kv_put(bucket, key, value, revision))
+    }
+
+    fn kv_scan(&self, bucket: &str, filter: &str, after: Option<&str>, limit: u32) -> Result<Vec<Item>, Fault> {
+        self.note(self.backend.kv_scan(bucket, filter, after, limit))
+    }
+
+    fn insert(&self, records: &str) -> Result<(), Fault> {
+        self.note(self.backend.insert(records))
+    }
+
+    fn usage(&self, from: Source, tenant: &str, period: Period, window: Window) -> Result<Rows, Fault> {
+        self.note(self.backend.usage(from, tenant, period, window))
+    }
+
+    fn now(&self) -> Result<Time, Fault> {
+        self.backend.now()
+    }
 }
 
 fn write(backend: &dyn Backend, closed: &Closed, revision: Option<u64>) -> Result<u64, Fault> {

@@ -38,8 +38,3 @@ pub fn not_found(detail: impl ToString) -> Fault {
 pub fn defect(cause: impl ToString) -> Fault {
     fault(FaultCode::Internal, cause)
 }
-
-/// Whether the same call may succeed later.
-pub fn is_transient(fault: &Fault) -> bool {
-    matches!(fault.code, FaultCode::Unavailable | FaultCode::Exhausted)
-}

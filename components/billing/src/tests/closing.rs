@@ -48,10 +48,14 @@ fn many_tenants_are_closed_over_many_calls_and_a_cut_is_taken_up() {
     }
     let settled = at("04-01T02:00").us().unsigned_abs();
     assert_eq!(close(&world, at("03-10T12:00").us().unsigned_abs()).unwrap(), 0);
-    // The analytics go away in the midst of the second call.
+    // The analytics fail in the midst of the second call, in whatever way: nobody is passed over.
     world.usage_fault.set(Some((20, FaultCode::Unavailable)));
     assert_eq!(close(&world, settled).unwrap(), 16);
     assert_eq!(close(&world, settled).unwrap_err().code, FaultCode::Unavailable);
+    for code in [FaultCode::Denied, FaultCode::Internal] {
+        world.usage_fault.set(Some((0, code)));
+        assert_eq!(close(&world, settled).unwrap_err().code, code);
+    }
     world.usage_fault.set(None);
     assert_eq!(world.close_all("04-01T02:00"), 30);
     assert!(tenants.iter().all(|tenant| issued(&world, tenant).len() == 1));
