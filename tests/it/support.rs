@@ -10,7 +10,7 @@ use er_deploy::client::{Answer, Client};
 use er_testkit::cassandra::Cassandra;
 use er_testkit::clickhouse::Server;
 use er_testkit::load::receipts;
-use er_testkit::{until, Gateway, Idp, Options, Platform, Stores, Tenant};
+use er_testkit::{until, Consumer, Gateway, Idp, Options, Oracle, Platform, Stores, Tenant};
 use serde_json::value::RawValue;
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -201,6 +201,28 @@ pub fn refused(answer: &Answer, status: u16, slug: &str) -> anyhow::Result<()> {
 /// The text of the event, once it is stored.
 pub async fn stored(tenant: &Tenant, source: &str, id: &str) -> anyhow::Result<String> {
     until(&format!("event {id} of {source} in the store"), STORED_WITHIN, || tenant.event(source, id)).await
+}
+
+/// Holds it that a consumer gets these events, by source and id, and not those, which were sent before the last of these.
+pub async fn only(
+    oracle: &Oracle,
+    consumer: &Consumer,
+    since: &str,
+    these: &[(&str, &str)],
+    not_those: &[(&str, &str)],
+) -> anyhow::Result<()> {
+    for (source, id) in these {
+        until(&format!("event {id} with the consumer"), STORED_WITHIN, || async {
+            Ok(oracle.was_handled(&consumer.id, since, source, id).await?.then_some(()))
+        })
+        .await?;
+    }
+    for (source, id) in not_those {
+        // What came after it in the same stream was handled.
+        let handled = oracle.was_handled(&consumer.id, since, source, id).await?;
+        ensure!(!handled, "event {id} of {source} is none of its own");
+    }
+    Ok(())
 }
 
 /// A member of an event, as its JSON text stands.

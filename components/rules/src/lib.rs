@@ -36,16 +36,22 @@ impl Guest for Component {
                 evaluations: Runs::of(count, 0).to_string(),
             });
         }
-        let compiled = fetch(&set_path(&tenant, version))?;
-        match Rules::open(&compiled, version, now_us()) {
-            Ok(rules) => run(rules, &events),
-            // Saved by another release, whose compiled form this one does not read. The texts say the same.
-            Err(_) => {
-                let compiled = compile_again(&tenant, version)?;
-                run(Rules::open(&compiled, version, now_us()).map_err(defect)?, &events)
-            }
+        let waits = |cause: Fault| waits(version, cause);
+        let compiled = fetch(&set_path(&tenant, version)).map_err(waits)?;
+        if let Ok(rules) = Rules::open(&compiled, version, now_us()) {
+            return run(rules, &events);
         }
+        // Saved by another release, whose compiled form this one does not read. The texts say the same.
+        let compiled = compile_again(&tenant, version).map_err(waits)?;
+        let rules = Rules::open(&compiled, version, now_us()).map_err(|cause| waits(defect(cause)))?;
+        run(rules, &events)
     }
+}
+
+/// What keeps a set from being opened is no event's fault, and its owner's to mend: all events wait for that.
+fn waits(version: u64, cause: Fault) -> Fault {
+    let detail = format!("version {version} of the rules can't be read; save them again: {}", cause.detail);
+    Fault { retry_after_ms: Some(RETRY_AFTER_MS), ..fault(FaultCode::Unavailable, detail) }
 }
 
 fn run(mut rules: Rules<'_>, events: &str) -> Result<Ruled, Fault> {
@@ -63,10 +69,8 @@ fn run(mut rules: Rules<'_>, events: &str) -> Result<Ruled, Fault> {
 }
 
 fn fetch(key: &str) -> Result<Vec<u8>, Fault> {
-    let item = kv::get(RULES_BUCKET, key)?.ok_or_else(|| Fault {
-        retry_after_ms: Some(RETRY_AFTER_MS),
-        ..fault(FaultCode::Unavailable, format!("there is no {key} in {RULES_BUCKET}"))
-    })?;
+    let gone = || fault(FaultCode::NotFound, format!("there is no {key} in {RULES_BUCKET}"));
+    let item = kv::get(RULES_BUCKET, key)?.ok_or_else(gone)?;
     unpack(&item.value).map_err(defect)
 }
 
