@@ -16,6 +16,8 @@ use wasmcloud_provider_sdk::provider::{receive_link_for_provider, ProviderConnec
 use wasmcloud_provider_sdk::{get_connection, Context, InterfaceLinkDefinition, Provider};
 
 const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// In which a provider is told of a link's deletion that the lattice has written down.
+const TOLD_WITHIN: Duration = Duration::from_secs(1);
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// The control interface's answer to `link.get`.
@@ -26,7 +28,7 @@ struct Answer {
 }
 
 /// A link as the lattice holds it: configuration by name.
-#[derive(Deserialize)]
+#[derive(Deserialize, PartialEq)]
 struct Link {
     source_id: String,
     target: String,
@@ -77,17 +79,13 @@ pub async fn watch<P: Provider>(provider: P, connection: &'static ProviderConnec
 }
 
 async fn look<P: Provider>(provider: &P, connection: &ProviderConnection) -> anyhow::Result<()> {
-    let subject = format!("wasmbus.ctl.v1.{}.link.get", connection.lattice);
-    let answer = connection.nats.request(subject, "".into()).await?;
-    let answer: Answer = serde_json::from_slice(&answer.payload).context("the lattice's links")?;
-    let own = |link: &Link| *link.source_id == *connection.provider_id || *link.target == *connection.provider_id;
-    for link in answer.response.into_iter().filter(own) {
-        let known = connection
-            .is_linked(&link.source_id, &link.target, &link.wit_namespace, &link.wit_package, &link.name)
-            .await;
-        if known {
-            continue;
-        }
+    let before = missed(connection).await?;
+    if before.is_empty() {
+        return Ok(());
+    }
+    // One that was just deleted would be back for good: the answer may be from before, and the provider told meanwhile.
+    tokio::time::sleep(TOLD_WITHIN).await;
+    for link in missed(connection).await?.into_iter().filter(|link| before.contains(link)) {
         info!(source = link.source_id, target = link.target, "a link that this provider was not told of");
         let definition = InterfaceLinkDefinition {
             source_config: config(connection, &link.source_config).await?,
@@ -105,6 +103,22 @@ async fn look<P: Provider>(provider: &P, connection: &ProviderConnection) -> any
         }
     }
     Ok(())
+}
+
+/// Links of the provider that the lattice has and it was not told of.
+async fn missed(connection: &ProviderConnection) -> anyhow::Result<Vec<Link>> {
+    let subject = format!("wasmbus.ctl.v1.{}.link.get", connection.lattice);
+    let answer = connection.nats.request(subject, "".into()).await?;
+    let answer: Answer = serde_json::from_slice(&answer.payload).context("the lattice's links")?;
+    let own = |link: &Link| *link.source_id == *connection.provider_id || *link.target == *connection.provider_id;
+    let mut missed = Vec::new();
+    for link in answer.response.into_iter().filter(own) {
+        let Link { source_id, target, wit_namespace, wit_package, name, .. } = &link;
+        if !connection.is_linked(source_id, target, wit_namespace, wit_package, name).await {
+            missed.push(link);
+        }
+    }
+    Ok(missed)
 }
 
 /// The named configurations merged in order, as the host does it.
