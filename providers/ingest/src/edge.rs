@@ -68,6 +68,7 @@ pub struct Room(OwnedSemaphorePermit);
 impl Edge {
     pub fn new(settings: IngestSettings) -> Self {
         let room_pieces = u32::try_from(settings.inflight_bytes_max / PIECE_BYTES).unwrap_or(u32::MAX);
+        let quotas = Quotas::new(settings.tenant_events_per_s);
         Self {
             batcher: Batcher::new(settings.admits_max),
             room: Arc::new(Semaphore::new(room_pieces as usize)),
@@ -75,7 +76,7 @@ impl Edge {
             settings,
             admission: RwLock::default(),
             keys: Keys::default(),
-            quotas: Quotas::default(),
+            quotas,
             refusals: Refusals::default(),
         }
     }
@@ -113,7 +114,7 @@ impl Edge {
     pub fn within_quota(&self, principal: &Principal) -> Result<(), Problem> {
         self.quota_wait(principal).map_or(Ok(()), |wait| {
             counter!("eventrunner_ingest_shed_total", "reason" => "quota").increment(1);
-            let rate = principal.quota.events_per_s.unwrap_or_default();
+            let rate = principal.quota.events_per_s.unwrap_or(self.settings.tenant_events_per_s);
             Err(Problem::new(Kind::RateLimited, format!("the quota of {rate} events a second is used up"))
                 .retry_after_ms(u32::try_from(wait.as_millis()).unwrap_or(u32::MAX)))
         })

@@ -31,18 +31,24 @@ pub struct Standing {
 #[derive(Debug, Default)]
 pub struct Quotas {
     buckets: Mutex<HashMap<String, Bucket>>,
+    /// Events a second of a tenant that has no quota of its own; 0: as many as it likes.
+    others_per_s: u32,
 }
 
 // === impl Quotas ===
 
 impl Quotas {
+    pub fn new(others_per_s: u32) -> Self {
+        Self { others_per_s, ..Self::default() }
+    }
+
     /// Whether the tenant may send now. How many events a request holds is known only after it was admitted, so
     /// that one request may overdraw; the debt is paid before the next passes.
     ///
     /// # Errors
     /// Milliseconds until it may.
     pub fn check(&self, tenant: &str, quota: &Quota, now: Instant) -> Result<(), u32> {
-        let Some((rate, burst)) = limits(quota) else {
+        let Some((rate, burst)) = self.limits(quota) else {
             return Ok(());
         };
         self.with(tenant, burst, |bucket| {
@@ -57,14 +63,14 @@ impl Quotas {
 
     /// Charges events that were admitted.
     pub fn charge(&self, tenant: &str, quota: &Quota, events: usize) {
-        if let Some((_, burst)) = limits(quota) {
+        if let Some((_, burst)) = self.limits(quota) {
             self.with(tenant, burst, |bucket| bucket.tokens -= events as f64);
         }
     }
 
     /// None for who has no quota.
     pub fn standing(&self, tenant: &str, quota: &Quota, now: Instant) -> Option<Standing> {
-        let (rate, burst) = limits(quota)?;
+        let (rate, burst) = self.limits(quota)?;
         let tokens = self.with(tenant, burst, |bucket| {
             bucket.earn(rate, burst, now);
             bucket.tokens
@@ -76,6 +82,13 @@ impl Quotas {
             left: tokens.max(0.0) as u64,
             reset_s: ((wanted - tokens) / rate).ceil().max(0.0) as u64,
         })
+    }
+
+    /// Events a second, and at once.
+    fn limits(&self, quota: &Quota) -> Option<(f64, f64)> {
+        let own = quota.events_per_s.map(|rate| (rate, quota.burst.unwrap_or(rate)));
+        let (rate, burst) = own.unwrap_or((self.others_per_s, self.others_per_s));
+        (rate > 0).then(|| (f64::from(rate), f64::from(burst.max(1))))
     }
 
     fn with<R>(&self, tenant: &str, burst: f64, f: impl FnOnce(&mut Bucket) -> R) -> R {
@@ -98,12 +111,6 @@ impl Bucket {
     }
 }
 
-/// Events a second, and at once.
-fn limits(quota: &Quota) -> Option<(f64, f64)> {
-    let rate = quota.events_per_s.map(f64::from).filter(|rate| *rate > 0.0)?;
-    Some((rate, quota.burst.map_or(rate, f64::from).max(1.0)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +126,16 @@ mod tests {
         let free = Quota::default();
         quotas.charge("t", &free, 1_000_000);
         assert_eq!(quotas.check("t", &free, Instant::now()), Ok(()));
+    }
+
+    #[test]
+    fn a_tenant_without_a_quota_may_have_that_of_all_others() {
+        let (quotas, start) = (Quotas::new(50), Instant::now());
+        quotas.charge("t", &Quota::default(), 75);
+        assert!((500..=540).contains(&quotas.check("t", &Quota::default(), start).unwrap_err()));
+        assert_eq!(quotas.standing("t", &Quota::default(), start).map(|standing| standing.burst), Some(50));
+        // Its own is its own.
+        assert_eq!(quotas.standing("own", &quota(100, 200), start).map(|standing| standing.burst), Some(200));
     }
 
     #[test]
