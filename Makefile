@@ -41,7 +41,7 @@ lint: ## Check format, lints, dependency policy and scripts
 bench: ## Measure rates and where each microsecond goes
 	@scripts/bench
 
-bench-neighbour: ## Measure a tenant beside another whose consumer misbehaves (4 minutes)
+bench-neighbour: ## Measure a tenant beside another whose consumer misbehaves (11 minutes)
 	@scripts/bench --only neighbour
 
 bench-rules: ## Measure the rule engine beside its peers

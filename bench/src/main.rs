@@ -70,6 +70,12 @@ pub struct Args {
     /// neighbour: the one that misbehaves on the tenant's own host, and not on that of new code
     #[arg(long)]
     pub together: bool,
+    /// neighbour: times that each misdeed is measured, alone again between them. All of them make the row
+    #[arg(long, default_value_t = 3)]
+    pub rounds: usize,
+    /// neighbour: only these misdeeds, as the table names them
+    #[arg(long, value_delimiter = ',')]
+    pub beside: Vec<String>,
     /// The commit that is measured
     #[arg(long, default_value = "", env = "ER_COMMIT")]
     pub commit: String,
