@@ -97,6 +97,42 @@ async fn all_came_once(load: Load, oracle: &Oracle, name: &str) -> anyhow::Resul
 }
 
 #[test]
+fn a_replay_to_a_consumer_that_is_deleted_ends_and_leaves_nothing() -> anyhow::Result<()> {
+    shared(|platform| async move {
+        let tenant = platform.tenant("leaving").await?;
+        let since = now();
+        for n in 0..40 {
+            send(&tenant, "/s", &n.to_string(), "t", "1").await?;
+        }
+        stored(&tenant, "/s", "39").await?;
+        let version = upload(&tenant, "recorder?deliver=new", RECORDER).await?;
+        runs(&tenant, "recorder", version).await?;
+        handled(&tenant, "recorder", "first").await?;
+        let window = json!({ "consumer": "recorder", "from": since, "events_per_s": 1 });
+        let begun = tenant.client.call(Method::POST, "/api/v1/replays", Some(&window)).await?;
+        ensure!(begun.status == 202, "{} {}", begun.status, begun.body);
+        let replay = format!("/api/v1/replays/{}", begun.json()["id"].as_str().context("no id")?);
+        until("a replay that is under way", HANDLED_WITHIN, || async {
+            Ok((tenant.client.get(&replay).await?.json()["sent"].as_u64() > Some(0)).then_some(()))
+        })
+        .await?;
+        let gone = tenant.client.call(Method::DELETE, "/api/v1/consumers/recorder", None).await?;
+        ensure!(gone.status.is_success(), "{} {}", gone.status, gone.body);
+        let ended = until("the replay to end", GONE_WITHIN, || async {
+            let record = tenant.client.get(&replay).await?.json();
+            Ok((record["done"] == true).then_some(record))
+        })
+        .await?;
+        let said = ended["message"].as_str().unwrap_or_default();
+        ensure!(ended["state"] == "failed" && said.contains("`recorder` is gone"), "{ended}");
+        let stream = async_nats::jetstream::new(platform.nats().await?).get_stream("ER_RETRY").await?;
+        let left: Vec<_> = stream.info_with_subjects(format!("er.retry.{}.>", tenant.id)).await?.try_collect().await?;
+        ensure!(left.is_empty(), "{left:?}");
+        Ok(())
+    })
+}
+
+#[test]
 fn an_update_and_a_roll_back_under_load_lose_and_double_nothing() -> anyhow::Result<()> {
     alone(|platform| async move {
         let tenant = platform.tenant("updated").await?;

@@ -15,6 +15,7 @@ mod console;
 mod consumers;
 mod contract;
 mod delivery_faults;
+mod filters;
 mod foreign;
 mod gate;
 mod gateway;

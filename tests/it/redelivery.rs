@@ -9,7 +9,7 @@ use futures::StreamExt as _;
 use reqwest::Method;
 use serde_json::{json, Value};
 
-use crate::support::{alone, now, now_us, refused, send, shared, stored};
+use crate::support::{accepted, alone, now, now_us, refused, send, shared, stored, JSON};
 
 const WITHIN: Duration = Duration::from_secs(60);
 /// Of a replay that is interrupted.
@@ -82,6 +82,23 @@ fn dead_letters_are_delivered_again_die_again_and_are_discarded() -> anyhow::Res
 }
 
 #[test]
+fn an_event_that_is_given_up_once_more_is_a_dead_letter_once_more() -> anyhow::Result<()> {
+    shared(|platform| async move {
+        let tenant = platform.tenant("twice").await?;
+        let headers = [("content-type", JSON), ("x-github-event", "push"), ("x-github-delivery", "odd")];
+        let mut last = 0;
+        // The second time within what JetStream remembers of ids.
+        for _ in 0..2 {
+            accepted(&tenant.client.post_event(&headers, "7").await?, &["odd"])?;
+            last = dead(&tenant, "odd", last).await?["seq"].as_u64().context("no seq")?;
+            let discarded = post(&tenant, "/api/v1/dead-letters:discard", &json!({ "seqs": [last] })).await?;
+            ensure!(discarded.json()["discarded"] == 1, "{} {}", discarded.status, discarded.body);
+        }
+        Ok(())
+    })
+}
+
+#[test]
 fn a_window_is_replayed_to_one_consumer_once_more_and_no_other_event() -> anyhow::Result<()> {
     shared(|platform| async move {
         let tenant = platform.tenant("replayed").await?;
@@ -109,6 +126,10 @@ fn a_window_is_replayed_to_one_consumer_once_more_and_no_other_event() -> anyhow
         let nats = platform.nats().await?;
         let mut reports = nats.subscribe(format!("er.report.delivery.{}", tenant.id)).await?;
         nats.flush().await?;
+        // The stream is for fresh events: what left it is in the store.
+        let stream = async_nats::jetstream::new(nats.clone()).get_stream("ER_EVENTS").await?;
+        let purged = stream.purge().filter(format!("er.events.{}", tenant.id)).await?;
+        ensure!(purged.purged > 30, "{purged:?}");
 
         let unknown = json!({ "consumer": "nobody", "from": from });
         refused(&post(&tenant, "/api/v1/replays", &unknown).await?, 404, "not-found")?;
@@ -123,7 +144,7 @@ fn a_window_is_replayed_to_one_consumer_once_more_and_no_other_event() -> anyhow
             Ok((record["done"] == true).then_some(record))
         })
         .await?;
-        ensure!(done["state"] == "done" && done["sent"] == 30, "{done}");
+        ensure!(done["state"] == "done" && done["sent"] == 30 && done["reached"] == done["to"], "{done}");
         // The recorder's own reports say the same of an event that it sees again, and so count once.
         let (mut again, mut events) = (Vec::new(), 0);
         while events < 30 {

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use anyhow::{ensure, Context as _};
 use er_testkit::sse::Tail;
-use er_testkit::Tenant;
+use er_testkit::{until, Tenant};
 
 use crate::support::{send, shared, stored, text};
 
 const SHOWN_WITHIN: Duration = Duration::from_secs(15);
+/// Live tails of one tenant at once (`tails_tenant_max` of the jetstream provider).
+const TENANT_MAX: usize = 16;
 
 /// How often a reader may have to come back for 60 events, seven at a time, with time to spare for empty visits.
 const RETURNS_MAX: usize = 100;
@@ -35,6 +37,27 @@ fn an_event_is_shown_as_it_comes() -> anyhow::Result<()> {
             ensure!(block.data == stored(&tenant, "/s", &id).await?, "{block:?}");
         }
         Ok(())
+    })
+}
+
+#[test]
+fn who_opens_too_many_is_told_and_others_are_not_held_up() -> anyhow::Result<()> {
+    shared(|platform| async move {
+        let (tenant, other) = (platform.tenant("many").await?, platform.tenant("few").await?);
+        // Between two reads of a tail nobody counts it, so that one more may be let in now and then.
+        let refusal = until("a tail too many", SHOWN_WITHIN * 2, || async {
+            let mut opened = Vec::new();
+            for _ in 0..TENANT_MAX + 4 {
+                match Tail::open(&tenant.client, "", None).await {
+                    Ok(tail) => opened.push(tail),
+                    Err(refusal) => return Ok(Some(format!("{refusal:#}"))),
+                }
+            }
+            anyhow::bail!("{} were let in", opened.len())
+        })
+        .await?;
+        ensure!(refusal.contains("429"), "{refusal}");
+        open(&other, "").await.map(drop)
     })
 }
 

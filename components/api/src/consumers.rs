@@ -3,7 +3,8 @@
 use er_event::event::rfc3339_us;
 use er_event::{Kind, Problem};
 use er_tenant::consumers::{
-    state_path, valid_name, valid_place, By, State, CONSUMERS_BUCKET, PIECE_BYTES_MAX, REASON_CHARS_MAX,
+    record_path, seen_path, state_path, valid_name, valid_place, By, State, CONSUMERS_BUCKET, PIECE_BYTES_MAX,
+    REASON_CHARS_MAX,
 };
 use er_tenant::Principal;
 use serde::Deserialize;
@@ -22,8 +23,18 @@ const WASM: &str = "application/wasm";
 pub const COMPONENT_BYTES_MAX: usize = 50 << 20;
 const LOG_LINES: u32 = 100;
 const ENV: &str = "env.";
-const SETTINGS: [&str; 9] =
-    ["tenant", "name", "types", "routes", "batch_events_max", "attempts_max", "backoff_ms", "timeout_ms", "deliver"];
+const SETTINGS: [&str; 10] = [
+    "tenant",
+    "name",
+    "types",
+    "sources",
+    "routes",
+    "batch_events_max",
+    "attempts_max",
+    "backoff_ms",
+    "timeout_ms",
+    "deliver",
+];
 
 /// The body of `:rollback`.
 #[derive(Deserialize)]
@@ -134,6 +145,10 @@ pub fn hold(
     }
     let key = state_path(tenant, name);
     let there = backend.kv_get(CONSUMERS_BUCKET, &key).or_problem()?;
+    if there.is_none() && !is_known(backend, tenant, name)? {
+        return Err(Problem::new(Kind::NotFound, format!("{tenant} has no consumer {name}"))
+            .mend("GET /api/v1/consumers lists those that came through the API."));
+    }
     let before = there.as_ref().map(|item| read::<State>(&item.value)).transpose().ok().flatten();
     if before.as_ref().is_some_and(|state| state.paused && state.by == By::Update) {
         return Err(
@@ -154,6 +169,16 @@ pub fn hold(
     Response::of(200, &state)
 }
 
+/// Whether anything was ever said of a consumer: by control, which has a record of it, or by jetstream, which delivers to it.
+fn is_known(backend: &dyn Backend, tenant: &str, name: &str) -> Result<bool, Problem> {
+    for key in [record_path(tenant, name), seen_path(tenant, name)] {
+        if backend.kv_get(CONSUMERS_BUCKET, &key).or_problem()?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 fn known(name: &str) -> Result<&str, Problem> {
     if valid_name(name) {
         Ok(name)
@@ -170,7 +195,7 @@ fn no_name(name: &str) -> Problem {
 /// What the query says, as control reads it.
 fn spec(query: &Query, env: Vec<(String, String)>) -> Result<Map<String, Value>, Problem> {
     let mut spec = Map::new();
-    for name in ["types", "routes"] {
+    for name in ["types", "sources", "routes"] {
         if let Some(list) = query.get(name) {
             let items: Vec<&str> = list.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
             spec.insert(name.into(), json!(items));

@@ -24,10 +24,10 @@ const HOUR_US: i64 = 3_600_000_000;
 pub struct Wanted {
     #[cfg_attr(test, schemars(regex(pattern = "^[A-Za-z0-9_-]{1,200}$")))]
     consumer: String,
-    /// When the first of them came in.
+    /// Event time (`time`) of the first of them; where an event had none, when it came in.
     #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     from: String,
-    /// Before when the last of them came in; none: now.
+    /// Before which the last of them was; none: now.
     #[cfg_attr(test, schemars(extend("format" = "date-time")))]
     to: Option<String>,
     /// Only of these types, `*` ending a beginning; none: all that the consumer wants.

@@ -84,7 +84,7 @@ GET    /api/v1/replays                     /replays/{id} is one
 POST   /api/v1/replays                     {\"consumer\",\"from\",\"to\"?,\"types\"?,\"events_per_s\"?}  (admin)
 GET    /api/v1/consumers                   /consumers/{name} is one, with its state and versions
 PUT    /api/v1/consumers/{name}            a component as application/wasm, or settings as JSON  (admin)
-       ?types=a,b*&routes=&batch_events_max=&attempts_max=&backoff_ms=&timeout_ms=&deliver=all|new&env.KEY=VALUE
+       ?types=a,b*&sources=&routes=&batch_events_max=&attempts_max=&backoff_ms=&timeout_ms=&deliver=all|new&env.KEY=VALUE
 POST   /api/v1/consumers?name=             the same                          (admin)
 DELETE /api/v1/consumers/{name}                                              (admin)
 GET    /api/v1/consumers/{name}/logs       ?limit=

@@ -5,7 +5,7 @@ mod store;
 
 use bindings::eventrunner::platform::types::{Fault, FaultCode};
 use bindings::eventrunner::platform::{event_store, normalizer, rules};
-use bindings::exports::eventrunner::platform::processor::{Guest, Outcome};
+use bindings::exports::eventrunner::platform::processor::{Guest, Outcome, Stored};
 use er_event::Runs;
 
 #[allow(unsafe_code, reason = "calls across the component's border, written by wit-bindgen")]
@@ -66,6 +66,19 @@ impl Guest for Engine {
             evaluations: Some(store::spread(&ends.kept, &evaluations).to_string()),
             repeated: repeated.map(|repeated| repeated.to_string()),
         })
+    }
+
+    fn read_stored(
+        tenant: String,
+        event_type: Option<String>,
+        since: String,
+        until: String,
+        cursor: Option<String>,
+        limit: u32,
+    ) -> Result<Stored, Fault> {
+        let filter = event_store::Filter { event_type, source: None, since: Some(since), until: Some(until) };
+        let page = event_store::query(&tenant, &filter, cursor.as_deref(), limit)?;
+        Ok(Stored { events: page.events, cursor: page.cursor })
     }
 }
 

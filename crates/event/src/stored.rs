@@ -1,6 +1,6 @@
 //! What any event store is asked, read and checked alike whatever it stands on. Faults are sentences for whoever asked.
 
-use crate::event::{parse_batch, time_us, type_matches, EventRef};
+use crate::event::{filter_matches, parse_batch, time_us, EventRef};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_EVENTS_MAX};
 use crate::Runs;
 
@@ -52,7 +52,7 @@ impl Filter {
 
     /// Whether an event of that type and source, within the range of times, is asked for.
     pub fn takes(&self, event_type: &str, source: &str) -> bool {
-        self.event_type.as_ref().is_none_or(|filter| type_matches(filter, event_type))
+        self.event_type.as_ref().is_none_or(|filter| filter_matches(filter, event_type))
             && self.source.as_ref().is_none_or(|wanted| wanted == source)
     }
 }

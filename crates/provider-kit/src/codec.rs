@@ -43,6 +43,16 @@ impl Encoder {
         self
     }
 
+    /// Appends an `option<string>`.
+    #[must_use]
+    pub fn optional_string(mut self, value: Option<&str>) -> Self {
+        self.0.put_u8(value.is_some().into());
+        match value {
+            Some(value) => self.string(value),
+            None => self,
+        }
+    }
+
     /// The encoded parameters.
     #[must_use]
     pub fn finish(self) -> Bytes {
@@ -193,8 +203,10 @@ mod tests {
         assert_eq!(decoder.optional_u32(), Ok(Some(300)));
         assert_eq!(decoder.optional_u32(), Ok(None));
         assert_eq!(Decoder::new(&Encoder::default().unsigned(300).finish()).unsigned(), Ok(300));
-        assert_eq!(Decoder::new(&[1, 1, b'a']).optional_string(), Ok(Some("a")));
-        assert_eq!(Decoder::new(&[0]).optional_string(), Ok(None));
+        let bytes = Encoder::default().optional_string(Some("a")).optional_string(None).finish();
+        assert_eq!(*bytes, [1, 1, b'a', 0]);
+        let mut decoder = Decoder::new(&bytes);
+        assert_eq!((decoder.optional_string(), decoder.optional_string()), (Ok(Some("a")), Ok(None)));
         assert_eq!(Decoder::new(&[2, 1, b'a', 0]).strings(), Ok(vec!["a", ""]));
         assert_eq!(Decoder::new(&[0xff, 0xff, 0xff, 0x7f, 0]).strings(), Err(Malformed("a discriminant")));
     }

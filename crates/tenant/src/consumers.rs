@@ -87,6 +87,11 @@ pub fn seen_path(tenant: &str, consumer: &str) -> String {
     format!("{}.seen", owner(tenant, consumer))
 }
 
+/// Where control's record of it rests.
+pub fn record_path(tenant: &str, consumer: &str) -> String {
+    format!("{}.record", owner(tenant, consumer))
+}
+
 /// A tenant's consumer, as one word.
 pub fn owner(tenant: &str, consumer: &str) -> String {
     format!("{tenant}.{consumer}")

@@ -21,6 +21,9 @@ pub struct Spec {
     /// Types wanted, `*` ending a beginning; empty is all.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "words")]
     pub types: Vec<String>,
+    /// Sources wanted, `*` ending a beginning; empty is all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "words")]
+    pub sources: Vec<String>,
     /// Sub-streams wanted, as rules route events to them; empty is every event.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "words")]
     pub routes: Vec<String>,
@@ -75,7 +78,7 @@ impl Spec {
                 return Err(Error::Invalid(format!("`{name}` must be from {from} to {to}")));
             }
         }
-        for (name, list) in [("types", &self.types), ("routes", &self.routes)] {
+        for (name, list) in self.lists() {
             let odd =
                 |word: &String| word.is_empty() || word.contains([',', ' ']) || word.chars().any(char::is_control);
             if list.len() > LIST_MAX || list.iter().any(odd) {
@@ -93,6 +96,10 @@ impl Spec {
         Ok(())
     }
 
+    fn lists(&self) -> [(&'static str, &Vec<String>); 3] {
+        [("types", &self.types), ("sources", &self.sources), ("routes", &self.routes)]
+    }
+
     /// The settings of the delivery link, as far as they are set.
     pub fn delivery(&self) -> BTreeMap<&'static str, String> {
         let mut settings = BTreeMap::new();
@@ -103,9 +110,9 @@ impl Spec {
             ("timeout_ms", self.timeout_ms),
         ];
         settings.extend(numbers.into_iter().filter_map(|(name, value)| Some((name, value?.to_string()))));
-        let lists = [("types", &self.types), ("routes", &self.routes)];
-        settings
-            .extend(lists.into_iter().filter(|(_, list)| !list.is_empty()).map(|(name, list)| (name, list.join(","))));
+        settings.extend(
+            self.lists().into_iter().filter(|(_, list)| !list.is_empty()).map(|(name, list)| (name, list.join(","))),
+        );
         settings.extend(self.deliver.clone().map(|deliver| ("deliver", deliver)));
         settings
     }
@@ -151,10 +158,15 @@ mod tests {
 
     #[test]
     fn settings_are_read_from_json_and_from_a_query_alike() {
-        let json = Spec::parse(r#"{"types":["order.*"],"batch_events_max":8,"env":{"A":"b"}}"#).unwrap();
-        let query = Spec::parse(r#"{"types":"order.*","batch_events_max":"8","env":{"A":"b"}}"#).unwrap();
+        let json =
+            Spec::parse(r#"{"types":["order.*"],"sources":["/shop/*","/web"],"batch_events_max":8,"env":{"A":"b"}}"#)
+                .unwrap();
+        let query =
+            Spec::parse(r#"{"types":"order.*","sources":"/shop/*,/web","batch_events_max":"8","env":{"A":"b"}}"#)
+                .unwrap();
         assert_eq!(json, query);
         assert_eq!(json.delivery()["types"], "order.*");
+        assert_eq!(json.delivery()["sources"], "/shop/*,/web");
         assert_eq!(json.delivery()["batch_events_max"], "8");
         assert_eq!(Spec::parse(&serde_json::to_string(&json).unwrap()), Ok(json));
     }
@@ -174,6 +186,7 @@ mod tests {
             (r#"{"deliver":"all"}"#, true),
             (r#"{"deliver":"some"}"#, false),
             (r#"{"types":["a b"]}"#, false),
+            (r#"{"sources":["/a,b"]}"#, false),
             (r#"{"env":{"":"x"}}"#, false),
             (r#"{"tenant":"other"}"#, false),
             (r#"{"memory_mib":4000}"#, false),

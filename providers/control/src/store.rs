@@ -8,8 +8,8 @@ use async_nats::jetstream::kv::{self, CreateErrorKind, Operation, UpdateErrorKin
 use async_nats::jetstream::stream::StorageType;
 use async_nats::jetstream::Context;
 use er_tenant::consumers::{
-    delivery_names, durable, owner, retry_subject, seen_path, state_path, By, Seen, State, CONSUMERS_BUCKET as BUCKET,
-    EVENTS_STREAM, RETRY_STREAM,
+    delivery_names, durable, record_path, retry_subject, seen_path, state_path, By, Seen, State,
+    CONSUMERS_BUCKET as BUCKET, EVENTS_STREAM, RETRY_STREAM,
 };
 use futures::TryStreamExt as _;
 use time::format_description::well_known::Rfc3339;
@@ -180,6 +180,18 @@ impl Store {
         Err(Error::Conflict(format!("whether `{name}` is paused is changed by others all the time")))
     }
 
+    /// Takes an update's hold back: it is as it was before.
+    pub async fn hold_again(&self, tenant: &str, name: &str, before: &State) -> Result<(), Error> {
+        let key = state_path(tenant, name);
+        for _ in 0..TRIES_MAX {
+            let Some((state, revision)) = self.read::<State>(&key).await? else { return Ok(()) };
+            if state.by != By::Update || self.write(&key, before, Some(revision)).await? {
+                return Ok(());
+            }
+        }
+        Err(Error::Conflict(format!("whether `{name}` is paused is changed by others all the time")))
+    }
+
     /// Lets it have events again, unless its owner has paused it. Strikes are forgotten: another version has its own.
     pub async fn release(&self, tenant: &str, name: &str) -> Result<(), Error> {
         self.free(tenant, name, |pause| pause.strikes > 0 || pause.paused && pause.by != By::Owner).await
@@ -248,10 +260,6 @@ pub(crate) async fn keys(bucket: &kv::Store, filter: &str) -> anyhow::Result<BTr
         keys.extend(subject.strip_prefix(&prefix).map(str::to_owned));
     }
     Ok(keys)
-}
-
-fn record_path(tenant: &str, name: &str) -> String {
-    format!("{}.record", owner(tenant, name))
 }
 
 pub fn now() -> String {

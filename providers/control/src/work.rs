@@ -324,7 +324,9 @@ impl Desk {
                 anyhow::bail!("no host has the label {}={role}: start one", manifest::ROLE);
             }
         }
+        let mut before = None;
         if running.as_ref().is_some_and(|running| *running != wanted) {
+            before = self.store.pause(tenant, name).await?;
             self.note_progress(&app, Some("waiting for the last call to end"));
             let doing = if moves { "is moved to other hosts" } else { "is being deployed" };
             let reason = format!("version {} {doing}", version.version);
@@ -354,8 +356,10 @@ impl Desk {
             info!(app, wanted, "deployed");
         }
         // Also what was refused, and so runs as before.
-        let unchanged = deployed.is_err() && same && apps.deployed(&app).await.is_ok_and(|now| now == running);
-        if same && (deployed.is_ok() || unchanged) {
+        let unchanged = deployed.is_err() && apps.deployed(&app).await.is_ok_and(|now| now == running);
+        if let (true, Some(before)) = (unchanged, before.filter(|before| before.paused && before.by == By::Strikes)) {
+            self.store.hold_again(tenant, name, &before).await?;
+        } else if same && (deployed.is_ok() || unchanged) {
             self.store.end_update(tenant, name).await?;
         } else if deployed.is_ok() {
             self.store.release(tenant, name).await?;
@@ -368,7 +372,14 @@ impl Desk {
     async fn remove(&self, record: &Record) -> Result<(), Later> {
         let app = names::app(&record.tenant, &record.name);
         if names::owns_app(record, &self.store.records(None).await?) {
-            let removed = self.apps().await?.remove(&app, self.options.deploy_within).await;
+            let apps = self.apps().await?;
+            let running = apps.deployed(&app).await.map_err(|e| Error::Away(format!("wadm: {e:#}")))?;
+            if running.is_some() {
+                // The call that it is at ends first: what that one fails at would be written after its place is gone.
+                let revision = self.store.hold(&record.tenant, &record.name, "it is being deleted", false).await?;
+                self.store.seen(&record.tenant, &record.name, revision, self.options.seen_within).await?;
+            }
+            let removed = apps.remove(&app, self.options.deploy_within).await;
             removed.map_err(|e| Error::Away(format!("{app} can't be taken down: {e:#}")))?;
         }
         self.store.vacate(&record.tenant, &record.name).await?;

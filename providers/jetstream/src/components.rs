@@ -40,6 +40,26 @@ pub struct Work<'a> {
     pub raw: &'a str,
 }
 
+/// Stored events of a tenant that are asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Range<'a> {
+    pub tenant: &'a str,
+    /// Exact, or a prefix ending in `*`.
+    pub event_type: Option<&'a str>,
+    /// RFC 3339, inclusive.
+    pub since: &'a str,
+    /// RFC 3339, exclusive.
+    pub until: &'a str,
+}
+
+/// What `processor.read-stored` answers.
+#[derive(Debug)]
+pub struct Stored {
+    /// A batch, newest first.
+    pub events: String,
+    pub cursor: Option<String>,
+}
+
 /// An event that `consumer.handle` named as not handled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -125,6 +145,32 @@ pub async fn process(
         let evaluations = answer.optional_string()?.map(str::parse).transpose()?;
         let repeated = answer.optional_string()?.map(str::parse).transpose()?;
         return Ok(Outcome { events, dead, rules, evaluations, repeated });
+    }
+    Err(refused(answer))
+}
+
+/// At most `limit` events of a range.
+pub async fn read_stored(
+    caller: &Caller,
+    engine: &str,
+    range: Range<'_>,
+    cursor: Option<&str>,
+    limit: u32,
+    deadline: Duration,
+) -> Result<Stored, ComponentError> {
+    let params = Encoder::default()
+        .string(range.tenant)
+        .optional_string(range.event_type)
+        .string(range.since)
+        .string(range.until)
+        .optional_string(cursor)
+        .unsigned(limit.into())
+        .finish();
+    let answer = caller.call(engine, PROCESSOR, "read-stored", params, deadline).await?;
+    let mut answer = Decoder::new(&answer);
+    if answer.is_ok()? {
+        let events = answer.string()?.to_string();
+        return Ok(Stored { events, cursor: answer.optional_string()?.map(str::to_string) });
     }
     Err(refused(answer))
 }

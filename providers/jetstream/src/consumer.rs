@@ -81,8 +81,8 @@ impl Consumer {
         info!(consumer = &*self.id, name = &*self.name, tenant = self.settings.tenant, "delivering");
         let mut changes = self.strikes.changes();
         let mut takes = self.strikes.takes();
-        // What was acted upon, and told. In the beginning nobody ever said anything.
-        let mut told = Seen::default();
+        // What was acted upon, and told. That there is such a consumer is told first.
+        let mut told = None;
         while !stop.is_cancelled() {
             changes.mark_unchanged();
             self.strikes.clear();
@@ -93,7 +93,7 @@ impl Consumer {
                 tokio::select! {
                     () = stop.cancelled() => return,
                     _ = changes.changed() => {}
-                    () = tokio::time::sleep(TELL_WAIT), if told != seen => {}
+                    () = tokio::time::sleep(TELL_WAIT), if told != Some(seen) => {}
                 }
                 continue;
             }
@@ -118,16 +118,16 @@ impl Consumer {
                         }
                     }
                     _ = takes.changed() => {}
-                    () = tokio::time::sleep(TELL_WAIT), if told != seen => {}
+                    () = tokio::time::sleep(TELL_WAIT), if told != Some(seen) => {}
                 }
             }
         }
     }
 
     /// Tells what is acted upon, unless it was.
-    async fn tell(&self, seen: Seen, told: &mut Seen) {
-        if *told != seen && self.strikes.tell_seen(seen).await {
-            *told = seen;
+    async fn tell(&self, seen: Seen, told: &mut Option<Seen>) {
+        if *told != Some(seen) && self.strikes.tell_seen(seen).await {
+            *told = Some(seen);
         }
     }
 
@@ -167,6 +167,7 @@ impl Consumer {
                 () = stop.cancelled() => return puller.give_back(Vec::new()).await,
                 deliveries = puller.next(PREFETCH.messages) => unsettled(&memory, deliveries).await,
             };
+            let since_us = puller.since_us();
             let mut groups: VecDeque<_> = groups(deliveries, self.settings.batch_events_max).into();
             while let Some(group) = groups.pop_front() {
                 let left: Vec<&Delivery> = group.iter().chain(groups.iter().flatten()).collect();
@@ -175,7 +176,7 @@ impl Consumer {
                         return Err(Away("delivery is stopped".into()));
                     }
                     self.room().await?;
-                    self.deliver(Lane::Fresh, &group, &mut memory, &stop).await
+                    self.deliver(Lane::Fresh, &group, since_us, &mut memory, &stop).await
                 };
                 match puller.meanwhile(&left, work).await {
                     Ok(()) => done(group, &mut memory).await,
@@ -206,6 +207,7 @@ impl Consumer {
                 () = stop.cancelled() => return puller.give_back(Vec::new()).await,
                 deliveries = puller.next(PREFETCH.messages) => unsettled(&memory, deliveries).await,
             };
+            let since_us = puller.since_us();
             let mut deliveries: VecDeque<_> = deliveries.into();
             while let Some(delivery) = deliveries.pop_front() {
                 if stop.is_cancelled() {
@@ -220,7 +222,7 @@ impl Consumer {
                 }
                 let group = vec![delivery];
                 let left: Vec<&Delivery> = group.iter().chain(&deliveries).collect();
-                let work = self.deliver(Lane::Again, &group, &mut memory, &stop);
+                let work = self.deliver(Lane::Again, &group, since_us, &mut memory, &stop);
                 match puller.meanwhile(&left, work).await {
                     Ok(()) => done(group, &mut memory).await,
                     Err(away) => {

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use er_event::dead::DeadLetter;
-use er_event::event::{parse_batch, split, type_matches, types, BatchWriter, EventRef};
+use er_event::event::{filter_matches, parse_batch, split, types, BatchWriter, EventRef};
 use er_event::Runs;
 use er_provider_kit::call::{CallError, Caller};
 use er_provider_kit::metrics::{failed, Stage};
@@ -46,21 +46,20 @@ pub struct Away(pub String);
 
 impl Consumer {
     /// Brings messages to their end, unless it is stopped between two calls: they wait then, and what `memory` knows by then
-    /// is not done again.
+    /// is not done again. `since_us`: when the place was made that they come from.
     pub async fn deliver(
         &self,
         lane: Lane,
         group: &[Delivery],
+        since_us: u64,
         memory: &mut Memory,
         stop: &CancellationToken,
     ) -> Result<(), Away> {
-        let Some(first) = group.first() else {
-            return Ok(());
-        };
+        let attempt = group.first().and_then(|first| header(first, ATTEMPT));
         let span = pull::span("deliver", lane.stream(), &self.settings.tenant, group);
         trace::note(&span, "eventrunner.consumer", || self.name.to_string());
-        trace::note(&span, "eventrunner.attempt", || i64::from(header(first, ATTEMPT).unwrap_or(1u32)));
-        let result = self.bring(lane, group, first, memory, stop).instrument(span.clone()).await;
+        trace::note(&span, "eventrunner.attempt", || i64::from(attempt.unwrap_or(1u32)));
+        let result = self.bring(lane, group, since_us, memory, stop).instrument(span.clone()).await;
         if result.is_err() {
             trace::failed(&span, "waits");
         }
@@ -71,11 +70,15 @@ impl Consumer {
         &self,
         lane: Lane,
         group: &[Delivery],
-        first: &Delivery,
+        since_us: u64,
         memory: &mut Memory,
         stop: &CancellationToken,
     ) -> Result<(), Away> {
-        let id = format!("{}.{}.{}", lane.word(), first.position().0, group.len());
+        let Some(first) = group.first() else {
+            return Ok(());
+        };
+        // A consumer of the same name that was deleted may have failed at the same events: its attempts are not this one's.
+        let id = format!("{}.{since_us:x}.{}.{}", lane.word(), first.position().0, group.len());
         let attempt = header(first, ATTEMPT).unwrap_or(1);
         let caller = self.caller(lane);
         let call = Call { caller, attempt, received_us: first.received_us(), id: &id, round: first.round() };
@@ -194,8 +197,9 @@ impl Consumer {
 
     /// Whether the batch can go to the consumer as it is, without being looked into.
     fn takes_all(&self, text: &str, count: usize) -> bool {
-        let any_type = self.settings.types.is_empty() || self.settings.types.iter().any(|t| t == "*");
-        any_type
+        let any = |filters: &[String]| filters.is_empty() || filters.iter().any(|filter| filter == "*");
+        any(&self.settings.types)
+            && any(&self.settings.sources)
             && self.settings.routes.is_empty()
             && count <= self.settings.batch_events_max
             && !text.contains("\"eremitter\"")
@@ -203,8 +207,11 @@ impl Consumer {
 
     /// A consumer does not see what it emitted itself: that would be a loop.
     fn wants(&self, event: &EventRef<'_>) -> bool {
-        let types = &self.settings.types;
-        (types.is_empty() || types.iter().any(|filter| type_matches(filter, &event.event_type)))
+        let wanted = |filters: &[String], value: &str| {
+            filters.is_empty() || filters.iter().any(|filter| filter_matches(filter, value))
+        };
+        wanted(&self.settings.types, &event.event_type)
+            && wanted(&self.settings.sources, &event.source)
             && self.routed_here(event)
             && event.extension("eremitter").is_none_or(|emitter| emitter != *self.id)
     }

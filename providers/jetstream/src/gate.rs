@@ -6,20 +6,28 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_nats::jetstream::kv::{Operation, Store};
 use er_provider_kit::call::Caller;
 use er_provider_kit::metrics::{failed, Stage};
 use er_question::{Consumer, Deliver, Input};
+use er_tenant::TenantRecord;
 use metrics::{counter, gauge};
 use parking_lot::Mutex;
 use tracing::warn;
 
 use crate::components::{decide_many, Decision};
+use crate::publish::now_us;
 use crate::tenants::Tenants;
 
 /// How long a decision is believed. What the policy provider takes to follow a change comes on top; together they
 /// stay within the 5 s that are promised.
 const BELIEVED: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(2);
+/// Within this, whoever decides knows of a change to a tenant: its data may be two seconds old, and an answer as long on its
+/// way.
+/// What decides may know a change to a tenant so late: its data is 10 s old at most (`stale_after_s` of the opa provider), and an
+/// answer two more on its way.
+const KNOWN_TO_ALL: Duration = Duration::from_secs(13);
 /// Types of one consumer that are remembered.
 const KEPT_MAX: usize = 4_096;
 /// Questions of one call.
@@ -53,6 +61,8 @@ pub struct Gate {
     pub decider: Decider,
     pub caller: Caller,
     pub tenants: Tenants,
+    /// The tenants' records (`ER_TENANTS`).
+    pub records: Store,
     pub tenant: String,
     pub consumer: String,
     pub kept: Arc<Mutex<Kept>>,
@@ -152,10 +162,12 @@ impl Gate {
         let questions: Vec<String> =
             unknown.iter().map(|event_type| self.question(event_type).text()).collect::<Result<_, _>>()?;
         let decisions = self.decider.decide(&self.caller, &questions).await?;
-        if decisions.iter().any(|decision| !decision.allow) && !self.tenants.active(&self.tenant) {
-            // No verdict on the events: they wait for their tenant.
-            counter!("eventrunner_delivery_policy_waits_total").increment(1);
-            return Err(format!("tenant {} is suspended, or there is none of that name", self.tenant));
+        if decisions.iter().any(|decision| !decision.allow) {
+            // Perhaps no verdict on the events: they wait for their tenant.
+            if let Err(why) = self.serves_tenant().await {
+                counter!("eventrunner_delivery_policy_waits_total").increment(1);
+                return Err(why);
+            }
         }
         let mut kept = self.kept.lock();
         kept.make_room(unknown.len(), now);
@@ -171,9 +183,33 @@ impl Gate {
         Ok(denied)
     }
 
+    /// Whether the tenant was there and not suspended for as long as whoever decided may not have known otherwise. An error
+    /// says why not.
+    async fn serves_tenant(&self) -> Result<(), String> {
+        let tenant = &self.tenant;
+        // Asked for, since what is followed may be behind.
+        let entry = tokio::time::timeout(TIMEOUT, self.records.entry(tenant.as_str())).await;
+        let entry = entry.map_err(|_| format!("the record of {tenant} is not there in time"))?;
+        let entry = entry.map_err(|e| format!("the record of {tenant}: {e}"))?;
+        let there = entry.filter(|entry| entry.operation == Operation::Put);
+        let Some(entry) = there else { return Err(format!("there is no tenant {tenant}")) };
+        let changed_us = u64::try_from(entry.created.unix_timestamp_nanos() / 1_000).unwrap_or_default();
+        serves(tenant, &entry.value, Duration::from_micros(now_us().saturating_sub(changed_us)))
+    }
+
     fn question<'q>(&'q self, event_type: &'q str) -> Input<'q> {
         let (tenant, name) = (self.tenant.as_str(), self.consumer.as_str());
         Input::Deliver(Deliver { tenant, consumer: Consumer { tenant, name }, event_type })
+    }
+}
+
+/// As [`Gate::serves_tenant`], of a record that is so old.
+fn serves(tenant: &str, record: &[u8], age: Duration) -> Result<(), String> {
+    match serde_json::from_slice::<TenantRecord>(record) {
+        Err(error) => Err(format!("the record of {tenant} can't be read: {error}")),
+        Ok(record) if record.suspended => Err(format!("tenant {tenant} is suspended")),
+        Ok(_) if age < KNOWN_TO_ALL => Err(format!("the record of {tenant} has just changed")),
+        Ok(_) => Ok(()),
     }
 }
 
@@ -199,6 +235,15 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_denial_counts_only_where_the_tenant_was_served_for_a_while() {
+        let (before, since) = (KNOWN_TO_ALL - Duration::from_millis(1), KNOWN_TO_ALL);
+        let is = |record: &str, age| serves("acme", record.as_bytes(), age).is_ok();
+        assert!(is(r#"{"id":"acme"}"#, since) && !is(r#"{"id":"acme"}"#, before));
+        assert!(!is(r#"{"id":"acme","suspended":true}"#, since * 1_000));
+        assert!(!is("{", since));
+    }
 
     #[test]
     fn a_decision_is_believed_for_a_moment_only() {

@@ -2,6 +2,7 @@
 //! letters, tenant delivery and key-value buckets. It looks inside an event no more than routing needs.
 
 mod ack;
+mod archive;
 mod backlog;
 mod batch;
 mod bindings;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use async_nats::jetstream::{self, kv::Store};
 use er_provider_kit::{links, Caller};
-use er_tenant::consumers::{State, CONSUMERS_BUCKET, REPLAYS_BUCKET};
+use er_tenant::consumers::{State, CONSUMERS_BUCKET};
 use er_tenant::rules::RULES_BUCKET;
 use er_tenant::TENANTS_BUCKET;
 use parking_lot::Mutex;
@@ -21,6 +21,7 @@ use wasmcloud_provider_sdk::{
     ProviderInitConfig,
 };
 
+use crate::archive::Archive;
 use crate::backlog;
 use crate::bindings::eventrunner::platform::types::{Fault, FaultCode};
 use crate::collector::Collector;
@@ -35,6 +36,7 @@ use crate::settings::{CollectorSettings, ConsumerSettings, EmitterSettings, Engi
 use crate::shard::Shard;
 use crate::streams;
 use crate::strikes::Strikes;
+use crate::tail::{Tails, Turn};
 use crate::tenants::Tenants;
 use crate::usage::UsageLog;
 
@@ -60,6 +62,8 @@ struct Inner {
     /// What each consumer is working on.
     calls: Mutex<HashMap<String, Arc<Calls>>>,
     decider: Decider,
+    archive: Archive,
+    tails: Tails,
     /// Set once what waits is looked at.
     backlog: OnceLock<()>,
     tasks: TaskTracker,
@@ -74,6 +78,7 @@ pub struct Parts {
     lines: Lines,
     buckets: HashMap<&'static str, Store>,
     pub usage: UsageLog,
+    pub archive: Archive,
     tenants: OnceCell<Tenants>,
     consumers: OnceCell<Followed<State>>,
 }
@@ -81,7 +86,7 @@ pub struct Parts {
 // === impl Parts ===
 
 impl Parts {
-    async fn start(settings: ProviderSettings) -> anyhow::Result<Self> {
+    async fn start(settings: ProviderSettings, archive: Archive) -> anyhow::Result<Self> {
         let connection = get_connection();
         let url = er_provider_kit::nats_url(settings.nats_url.as_deref())?;
         // Not the lattice's connection: a burst of payloads must not stand in the way of calls.
@@ -105,8 +110,8 @@ impl Parts {
         .await?;
         let usage = UsageLog::start(js.clone());
         let (lines, tenants, consumers) = (Lines::open().await?, OnceCell::new(), OnceCell::new());
-        let parts = Self { settings, nats, js, caller, lines, buckets, usage, tenants, consumers };
-        replay::resume(parts.js.clone(), parts.bucket(REPLAYS_BUCKET)?);
+        let parts = Self { settings, nats, js, caller, lines, buckets, usage, archive, tenants, consumers };
+        replay::resume(&parts)?;
         Ok(parts)
     }
 
@@ -138,7 +143,14 @@ impl Jetstream {
     /// The connection to JetStream, made by whoever needs it first.
     pub async fn parts(&self) -> anyhow::Result<&Parts> {
         let settings = self.inner.settings.get().context("not initialized")?;
-        self.inner.parts.get_or_try_init(|| Parts::start(settings.clone())).await
+        self.inner.parts.get_or_try_init(|| Parts::start(settings.clone(), self.inner.archive.clone())).await
+    }
+
+    /// Takes part in the live tails that are read at once. An error says whose limit is reached.
+    pub fn tail(&self, tenant: &str) -> Result<Turn<'_>, String> {
+        let limits =
+            self.inner.settings.get().map_or((0, 0), |settings| (settings.tails_tenant_max, settings.tails_max));
+        self.inner.tails.begin(tenant, limits)
     }
 
     /// Whether the caller has a link to this interface.
@@ -196,6 +208,7 @@ impl Jetstream {
 
     fn feed_engine(&self, target: &str, settings: EngineSettings) {
         let engine: Arc<str> = target.into();
+        self.inner.archive.link(target, settings.timeout);
         self.worker(target, move |provider, stop| async move {
             let parts = provider.parts().await?;
             let tenants = parts.tenants().await?;
@@ -227,6 +240,7 @@ impl Jetstream {
                 decider: provider.inner.decider.clone(),
                 caller: parts.caller.clone(),
                 tenants: parts.tenants().await?.clone(),
+                records: parts.bucket(TENANTS_BUCKET)?,
                 tenant: settings.tenant.clone(),
                 consumer: name.clone(),
                 kept: Arc::default(),
@@ -320,6 +334,7 @@ impl Provider for Jetstream {
         }
         self.inner.calls.lock().remove(link.get_target_id());
         self.inner.decider.unlink(link.get_target_id());
+        self.inner.archive.unlink(link.get_target_id());
         Ok(())
     }
 

@@ -3,17 +3,19 @@
 use std::time::Instant;
 
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::publish::PublishAck;
+use async_nats::jetstream::stream::LastRawMessageErrorKind as RawMessageErrorKind;
 use async_nats::jetstream::Context;
 use async_nats::HeaderMap;
 use er_provider_kit::trace;
 use metrics::{counter, histogram};
-use tracing::Instrument as _;
+use tracing::{warn, Instrument as _};
 
 use crate::payload::Payload;
 use crate::streams;
 
 /// A message to be published once.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Outgoing {
     pub subject: String,
     /// JetStream drops a second message with the same id.
@@ -24,8 +26,36 @@ pub struct Outgoing {
     pub payload: Payload,
 }
 
-/// Publishes and waits for the PubAck. A duplicate counts as published.
+/// Publishes and waits for the PubAck. A duplicate counts as published; but a dead letter whose double was discarded or
+/// redriven meanwhile is another one.
 pub async fn publish(js: &Context, out: Outgoing) -> Result<(), PublishError> {
+    if streams::of(&out.subject) != streams::DEAD {
+        return put(js, out).await.map(drop);
+    }
+    let ack = put(js, out.clone()).await?;
+    if ack.duplicate && !is_there(js, ack.sequence).await? {
+        let message_id = format!("{}-after-{}", out.message_id, ack.sequence);
+        put(js, Outgoing { message_id, ..out }).await?;
+    }
+    Ok(())
+}
+
+/// Whether a dead letter still stands in its stream.
+async fn is_there(js: &Context, seq: u64) -> Result<bool, PublishError> {
+    let stream = js.get_stream(streams::DEAD).await.map_err(unknown)?;
+    match stream.get_raw_message(seq).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(false),
+        Err(error) => Err(unknown(error)),
+    }
+}
+
+fn unknown(error: impl std::fmt::Display) -> PublishError {
+    warn!(%error, "it is not known whether a dead letter is there");
+    PublishErrorKind::Other.into()
+}
+
+async fn put(js: &Context, out: Outgoing) -> Result<PublishAck, PublishError> {
     let mut headers = HeaderMap::new();
     headers.insert("Nats-Msg-Id", out.message_id.as_str());
     headers.insert(streams::RECEIVED_US, out.received_us.to_string().as_str());
@@ -54,7 +84,7 @@ pub async fn publish(js: &Context, out: Outgoing) -> Result<(), PublishError> {
         Ok(ack) => {
             trace::note(&span, "eventrunner.stream.sequence", || i64::try_from(ack.sequence).unwrap_or_default());
             histogram!("eventrunner_stream_publish_seconds", "stream" => stream).record(started.elapsed());
-            Ok(())
+            Ok(ack)
         }
         Err(error) => {
             trace::failed(&span, word(&error));

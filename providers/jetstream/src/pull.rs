@@ -35,6 +35,8 @@ pub struct Puller {
     config: pull::Config,
     prefetch: Prefetch,
     open: Option<Stream>,
+    /// When the durable consumer was made, in microseconds since 1970; 0 until it is known.
+    since_us: u64,
     /// When to say again that what is held is worked on.
     pulse: Interval,
 }
@@ -47,7 +49,13 @@ impl Puller {
         let every = config.ack_wait / 3;
         let mut pulse = interval_at(Instant::now() + every, every);
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { js, stream, config, prefetch, open: None, pulse }
+        Self { js, stream, config, prefetch, open: None, since_us: 0, pulse }
+    }
+
+    /// When the place was made that messages come from, in microseconds since 1970: one of the same name that is made after it
+    /// was deleted has another.
+    pub fn since_us(&self) -> u64 {
+        self.since_us
     }
 
     /// Waits for a message, then takes along what is there already, in order, at most `max`. Cancel safe: a
@@ -120,7 +128,7 @@ impl Puller {
         }
     }
 
-    async fn reopen(&self) -> anyhow::Result<Stream> {
+    async fn reopen(&mut self) -> anyhow::Result<Stream> {
         let name = self.config.durable_name.clone().unwrap_or_default();
         let stream = self.js.get_stream(self.stream).await?;
         let consumer = match stream.get_consumer::<pull::Config>(&name).await {
@@ -136,6 +144,8 @@ impl Puller {
             }
             Err(_) => stream.create_consumer(self.config.clone()).await?,
         };
+        let created_us = consumer.cached_info().created.unix_timestamp_nanos() / 1_000;
+        self.since_us = u64::try_from(created_us).unwrap_or_default();
         Ok(consumer
             .stream()
             .max_messages_per_batch(self.prefetch.messages)

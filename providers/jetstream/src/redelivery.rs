@@ -2,12 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Context as _;
-use async_nats::jetstream::consumer::pull;
 use async_nats::jetstream::stream::Stream;
 use er_event::dead::DeadLetter;
 use er_event::event::{partition_of, EventRef, PARTITIONS};
-use er_tenant::consumers::durable;
 use futures::{StreamExt as _, TryStreamExt as _};
 use metrics::counter;
 use serde_json::{json, Value};
@@ -105,7 +102,7 @@ impl Handler<Option<Context>> for Jetstream {
     ) -> anyhow::Result<Result<String, Fault>> {
         Ok(async {
             let parts = self.of_tenant(cx.as_ref(), &tenant).await?;
-            if !has_retries(parts, &tenant, &window.consumer).await.map_err(away)? {
+            if !retry::is_taken(&parts.js, &tenant, &window.consumer).await.map_err(away)? {
                 return Err(no_consumer(&window.consumer));
             }
             replay::begin(parts, &tenant, window, by).await
@@ -211,7 +208,7 @@ async fn redrive_one(parts: &Parts, stream: &Stream, tenant: &str, seq: u64) -> 
     let letter = letter.ok_or("there is no such dead letter, or not any more")?.read().map_err(text)?;
     let out = match &letter.consumer {
         Some(consumer) => {
-            if !has_retries(parts, tenant, consumer).await.map_err(text)? {
+            if !retry::is_taken(&parts.js, tenant, consumer).await.map_err(text)? {
                 return Err(no_consumer(consumer).detail);
             }
             to_consumer(tenant, consumer, seq, &letter)
@@ -247,25 +244,6 @@ fn to_pipeline(tenant: &str, shards: u32, seq: u64, letter: &DeadLetter) -> Outg
 /// What makes a dead letter of a redriven event another than the one that it was.
 fn round(seq: u64) -> String {
     format!("r{seq}")
-}
-
-/// Whether somebody takes the consumer's retries: not where no such consumer was ever there.
-async fn has_retries(parts: &Parts, tenant: &str, consumer: &str) -> anyhow::Result<bool> {
-    if !er_tenant::consumers::valid_place(consumer) {
-        return Ok(false);
-    }
-    let stream = parts.js.get_stream(streams::RETRY).await.context("the stream of retries")?;
-    let subject = streams::retry_subject(tenant, consumer);
-    for durable in [durable(tenant, consumer), consumer.to_owned()] {
-        let [_, name] = streams::delivery_names(&durable);
-        // A place of that name may be another tenant's.
-        if let Ok(found) = stream.get_consumer::<pull::Config>(&name).await {
-            if found.cached_info().config.filter_subject == subject {
-                return Ok(true);
-            }
-        }
-    }
-    Ok(false)
 }
 
 #[cfg(test)]

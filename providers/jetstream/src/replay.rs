@@ -1,30 +1,31 @@
-//! Replays: a window of a tenant's stream, delivered again to one consumer beside its fresh events.
+//! Replays: a window of a tenant's stored events, delivered again to one consumer beside its fresh ones.
 //!
 //! A replay is a record in `ER_REPLAYS` and a task. The record says how far it is; who writes it over the revision that it
-//! knows, works on it, so that of two providers one goes on. A message is published under an id of the replay and its place:
-//! what is repeated after a crash is dropped by JetStream for as long as it remembers, and delivered twice past that.
+//! knows, works on it, so that of two providers one goes on. A message is published under an id of the replay and its slice
+//! of the window: what is repeated after a crash is dropped by JetStream for as long as it remembers, and delivered twice
+//! past that.
 
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use async_nats::jetstream::consumer::{pull, AckPolicy, DeliverPolicy};
 use async_nats::jetstream::kv::Store;
-use async_nats::jetstream::{Context, Message};
-use er_event::event::{parse_batch, rfc3339_us, time_us, type_matches, BatchWriter};
-use er_event::limits::BATCH_EVENTS_MAX;
+use async_nats::jetstream::Context;
+use er_event::event::{filter_matches, parse_batch, rfc3339_us, time_us, BatchWriter};
+use er_event::stored::PAGE_EVENTS_MAX;
+use er_provider_kit::Caller;
 use er_tenant::consumers::REPLAYS_BUCKET;
-use futures::StreamExt as _;
 use metrics::counter;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
+use crate::archive::{Archive, Span, SLICE_US};
 use crate::bindings::eventrunner::platform::types::{Fault, FaultCode};
 use crate::bindings::exports::eventrunner::platform::redelivery::Window;
 use crate::fault::{fault, unavailable};
 use crate::kv::entries;
 use crate::payload::Payload;
 use crate::provider::Parts;
-use crate::publish::{now_us, publish_all, Outgoing};
+use crate::publish::{now_us, publish, Outgoing};
 use crate::{retry, streams};
 
 /// Of one tenant, at once.
@@ -32,8 +33,6 @@ const RUNNING_MAX: usize = 4;
 /// Records of a tenant that are kept.
 const KEPT_MAX: usize = 100;
 const EVENTS_PER_S_MAX: u32 = 100_000;
-/// Messages between two looks at what still waits for the consumer, at most.
-const MESSAGES_MAX: u64 = 64;
 /// As many messages may wait for the consumer's retries; past that a replay waits.
 const WAITING_MAX: u64 = 512;
 const WAIT: Duration = Duration::from_millis(250);
@@ -41,7 +40,8 @@ const WAIT: Duration = Duration::from_millis(250);
 const AWAY_WAIT: Duration = Duration::from_secs(1);
 /// Without a step for so long, a replay is given up.
 const AWAY_MAX: Duration = Duration::from_secs(600);
-const FETCH_WAIT: Duration = Duration::from_secs(2);
+/// On an event that a rule dropped: it is stored and goes to nobody.
+const DROPPED: &str = "erdropped";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -66,18 +66,45 @@ struct Replay {
     state: State,
     /// Events that were handed to the consumer's retries.
     sent: u64,
-    /// The last message of the stream that was looked at.
-    position: u64,
+    /// Up to here, events of the window were handed over.
+    #[serde(default)]
+    reached: String,
+    /// How much of the window is read at once, in microseconds.
+    #[serde(default = "first_slice")]
+    slice_us: i64,
     done: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     message: Option<String>,
 }
 
+fn first_slice() -> i64 {
+    SLICE_US
+}
+
 struct Job {
     js: Context,
+    caller: Caller,
+    archive: Archive,
     bucket: Store,
     replay: Replay,
     revision: u64,
+}
+
+/// How the work on a replay ended.
+enum End {
+    Over,
+    /// Nobody takes what is replayed any more.
+    NoConsumer,
+    /// Somebody else works on it.
+    TakenOver,
+}
+
+/// A slice of the window that was handed over.
+struct Done {
+    until_us: i64,
+    /// How much time the next is of.
+    next_us: i64,
+    events: u64,
 }
 
 // === beginning ===
@@ -104,6 +131,8 @@ pub async fn begin(parts: &Parts, tenant: &str, window: Window, by: String) -> R
         id: format!("{at:016x}"),
         tenant: tenant.to_owned(),
         consumer: window.consumer,
+        reached: window.since.clone(),
+        slice_us: SLICE_US,
         from: window.since,
         to: window.until,
         types: window.types,
@@ -112,14 +141,13 @@ pub async fn begin(parts: &Parts, tenant: &str, window: Window, by: String) -> R
         at: rfc3339_us(i64::try_from(at).unwrap_or(i64::MAX)),
         state: State::Running,
         sent: 0,
-        position: 0,
         done: false,
         message: None,
     };
     let text = serde_json::to_string(&replay).map_err(|e| fault(FaultCode::Internal, e.to_string()))?;
     let revision = bucket.create(key(&replay), text.clone().into()).await.map_err(|e| unavailable("replays", &e))?;
     info!(tenant, id = replay.id, consumer = replay.consumer, by = replay.by, "audit: replay begun");
-    tokio::spawn(Job { js: parts.js.clone(), bucket, replay, revision }.run());
+    tokio::spawn(Job::new(parts, bucket, replay, revision).run());
     Ok(text)
 }
 
@@ -159,7 +187,9 @@ async fn of_tenant(bucket: &Store, tenant: &str) -> anyhow::Result<Vec<(String, 
 }
 
 /// Takes up what was under way when the last provider ended.
-pub fn resume(js: Context, bucket: Store) {
+pub fn resume(parts: &Parts) -> anyhow::Result<()> {
+    let bucket = parts.bucket(REPLAYS_BUCKET)?;
+    let (js, caller, archive) = (parts.js.clone(), parts.caller.clone(), parts.archive.clone());
     tokio::spawn(async move {
         let all = loop {
             match entries(&bucket, "*.*", None, usize::MAX).await {
@@ -173,31 +203,42 @@ pub fn resume(js: Context, bucket: Store) {
         for entry in all {
             let Ok(replay) = serde_json::from_slice::<Replay>(&entry.value) else { continue };
             if replay.state == State::Running {
-                info!(tenant = replay.tenant, id = replay.id, position = replay.position, "replay goes on");
-                let (js, bucket) = (js.clone(), bucket.clone());
-                tokio::spawn(Job { js, bucket, replay, revision: entry.revision }.run());
+                info!(tenant = replay.tenant, id = replay.id, reached = replay.reached, "replay goes on");
+                let (js, caller, archive) = (js.clone(), caller.clone(), archive.clone());
+                let (bucket, revision) = (bucket.clone(), entry.revision);
+                tokio::spawn(Job { js, caller, archive, bucket, replay, revision }.run());
             }
         }
     });
+    Ok(())
 }
 
 // === impl Job ===
 
 impl Job {
+    fn new(parts: &Parts, bucket: Store, replay: Replay, revision: u64) -> Self {
+        let (js, caller, archive) = (parts.js.clone(), parts.caller.clone(), parts.archive.clone());
+        Self { js, caller, archive, bucket, replay, revision }
+    }
+
     async fn run(mut self) {
         let mut last = Instant::now();
         loop {
-            let before = self.replay.position;
+            let before = self.replay.reached.clone();
             match self.work().await {
-                Ok(true) => {
+                Ok(End::Over) => {
                     (self.replay.state, self.replay.done) = (State::Done, true);
                     break;
                 }
-                // Somebody else works on it.
-                Ok(false) => return,
+                Ok(End::NoConsumer) => {
+                    (self.replay.state, self.replay.done) = (State::Failed, true);
+                    self.replay.message = Some(format!("the consumer `{}` is gone", self.replay.consumer));
+                    break;
+                }
+                Ok(End::TakenOver) => return,
                 Err(error) => {
                     warn!(id = self.replay.id, error = format!("{error:#}"), "replay waits");
-                    if self.replay.position > before {
+                    if self.replay.reached != before {
                         last = Instant::now();
                     }
                     if last.elapsed() > AWAY_MAX {
@@ -217,118 +258,101 @@ impl Job {
         }
     }
 
-    /// From where it is to the end of the window. False: somebody else took it over.
-    async fn work(&mut self) -> anyhow::Result<bool> {
-        let micros = |text: &str| time_us(text).with_context(|| format!("{text} is no time"));
-        let (from, until) = (micros(&self.replay.from)?, micros(&self.replay.to)?);
-        let stream = self.js.get_stream(streams::EVENTS).await?;
-        let start = match self.replay.position {
-            0 => DeliverPolicy::ByStartTime {
-                start_time: time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(from) * 1_000)?,
-            },
-            position => DeliverPolicy::ByStartSequence { start_sequence: position + 1 },
-        };
-        let consumer = stream
-            .create_consumer(pull::Config {
-                filter_subject: streams::events_subject(&self.replay.tenant),
-                ack_policy: AckPolicy::None,
-                deliver_policy: start,
-                memory_storage: true,
-                num_replicas: 1,
-                // The longest pause: a page of no more messages than the rate, each full.
-                inactive_threshold: AWAY_MAX + Duration::from_secs(BATCH_EVENTS_MAX as u64),
-                ..pull::Config::default()
-            })
-            .await?;
-        let name = consumer.cached_info().name.clone();
-        let ended = self.pages(&consumer, until).await;
-        // It would expire by itself; asked to go, it goes now.
-        let _ = stream.delete_consumer(&name).await;
-        ended
+    /// From where it is to the end of the window.
+    async fn work(&mut self) -> anyhow::Result<End> {
+        let (mut from_us, until_us) = (self.reached_us()?, micros(&self.replay.to)?);
+        while from_us < until_us {
+            let Some(slice) = self.slice(from_us, until_us).await? else { return Ok(End::NoConsumer) };
+            from_us = slice.until_us;
+            self.replay.reached = rfc3339_us(from_us);
+            self.replay.slice_us = slice.next_us;
+            self.replay.sent += slice.events;
+            if !self.note().await? {
+                return Ok(End::TakenOver);
+            }
+        }
+        Ok(End::Over)
     }
 
-    async fn pages(
-        &mut self,
-        consumer: &async_nats::jetstream::consumer::PullConsumer,
-        until_us: i64,
-    ) -> anyhow::Result<bool> {
-        let mut delivered = 0;
-        let mut messages_max = 1;
-        loop {
-            self.room().await?;
-            let started = Instant::now();
-            let mut messages = consumer.fetch().max_messages(messages_max).expires(FETCH_WAIT).messages().await?;
-            let (mut out, mut events, mut last) = (Vec::new(), 0, None);
-            let before = delivered;
-            let mut over = false;
-            while let Some(message) = messages.next().await {
-                let message = message.map_err(|e| anyhow::anyhow!(e))?;
-                let info = message.info().map_err(|e| anyhow::anyhow!(e))?;
-                delivered += 1;
-                // Nobody acknowledges these, so JetStream does not send again what got lost.
-                anyhow::ensure!(info.consumer_sequence == delivered, "a message was lost on its way");
-                let published_us = info.published.unix_timestamp_nanos() / 1_000;
-                if published_us >= i128::from(until_us) {
-                    over = true;
-                    break;
-                }
-                last = Some(info.stream_sequence);
-                if let Some((outgoing, count)) = self.outgoing(&message, info.stream_sequence)? {
-                    out.push(outgoing);
-                    events += count;
-                }
+    fn reached_us(&self) -> anyhow::Result<i64> {
+        match self.replay.reached.as_str() {
+            // Written by a version that counted messages.
+            "" => micros(&self.replay.from),
+            reached => micros(reached),
+        }
+    }
+
+    /// Hands the next slice of the window over, no faster than is wanted. None: there is nobody to hand it to.
+    async fn slice(&self, from_us: i64, until_us: i64) -> anyhow::Result<Option<Done>> {
+        if !self.room().await? {
+            return Ok(None);
+        }
+        let mut started = Instant::now();
+        let Replay { tenant, types, events_per_s, .. } = &self.replay;
+        // Whoever wants several types is given all of a page to choose from.
+        let event_type = match types.as_slice() {
+            [one] => Some(one.as_str()),
+            _ => None,
+        };
+        let limit = (*events_per_s).clamp(1, PAGE_EVENTS_MAX);
+        let span = Span { tenant, event_type, from_us, until_us };
+        let slice = self.archive.slice(&self.caller, &span, self.replay.slice_us, limit).await?;
+        let (span, mut page) = (Span { until_us: slice.until_us, ..span }, slice.page);
+        let mut events = 0;
+        for number in 0_u32.. {
+            let id = format!("{from_us}-{}-{number}", slice.until_us);
+            let count = self.hand_over(&page.events, &id).await?;
+            counter!("eventrunner_redelivery_replayed_total").increment(count);
+            events += count;
+            tokio::time::sleep(pause(count, *events_per_s).saturating_sub(started.elapsed())).await;
+            let Some(cursor) = page.cursor else { break };
+            if !self.room().await? {
+                return Ok(None);
             }
-            publish_all(&self.js, out).await?;
-            counter!("eventrunner_redelivery_replayed_total").increment(events);
-            self.replay.sent += events;
-            self.replay.position = last.unwrap_or(self.replay.position);
-            // At the stream's end, for now: what comes in later is not of this window's past.
-            if over || (last.is_none() && consumer.clone().info().await?.num_pending == 0) {
+            started = Instant::now();
+            page = self.archive.page(&self.caller, &span, Some(&cursor), limit).await?;
+        }
+        Ok(Some(Done { until_us: slice.until_us, next_us: slice.next_us, events }))
+    }
+
+    /// Waits until the consumer has taken most of what was replayed before. False: it is gone.
+    async fn room(&self) -> anyhow::Result<bool> {
+        let Replay { tenant, consumer, .. } = &self.replay;
+        while retry::is_taken(&self.js, tenant, consumer).await? {
+            if retry::has_room(&self.js, tenant, consumer, WAITING_MAX).await? {
                 return Ok(true);
             }
-            if !self.note().await? {
-                return Ok(false);
-            }
-            messages_max = page(delivered - before, events, self.replay.events_per_s);
-            tokio::time::sleep(pause(events, self.replay.events_per_s).saturating_sub(started.elapsed())).await;
-        }
-    }
-
-    /// Waits until the consumer has taken most of what was replayed before.
-    async fn room(&self) -> anyhow::Result<()> {
-        let Replay { tenant, consumer, .. } = &self.replay;
-        while !retry::has_room(&self.js, tenant, consumer, WAITING_MAX).await? {
             tokio::time::sleep(WAIT).await;
         }
-        Ok(())
+        // What was written while it went would wait for the next one of that name.
+        let stream = self.js.get_stream(streams::RETRY).await.context("the stream of retries")?;
+        stream.purge().filter(streams::retry_subject(tenant, consumer)).await?;
+        Ok(false)
     }
 
-    /// A message's events of the wanted types; none where it has none. What the consumer itself does not want, it leaves out.
-    fn outgoing(&self, message: &Message, seq: u64) -> anyhow::Result<Option<(Outgoing, u64)>> {
+    /// Publishes a page's events of the wanted types, oldest first, and says how many they are. What the consumer itself does
+    /// not want, it leaves out.
+    async fn hand_over(&self, page: &str, place: &str) -> anyhow::Result<u64> {
         let Replay { id, tenant, consumer, types, .. } = &self.replay;
-        let payload = Payload::of(message);
-        let header = message.headers.as_ref().and_then(|headers| headers.get(streams::EVENTS_COUNT));
-        let (payload, count) = if types.is_empty() {
-            (payload, header.and_then(|count| count.as_str().parse().ok()).unwrap_or(1))
-        } else {
-            let plain = payload.unpack()?;
-            let mut batch = BatchWriter::new();
-            for event in parse_batch(std::str::from_utf8(&plain)?)? {
-                if types.iter().any(|filter| type_matches(filter, &event.event_type)) {
-                    batch.push(event.raw);
-                }
+        let mut batch = BatchWriter::new();
+        for event in parse_batch(page)?.iter().rev() {
+            let wanted = types.is_empty() || types.iter().any(|filter| filter_matches(filter, &event.event_type));
+            if wanted && event.extension(DROPPED).is_none() {
+                batch.push(event.raw);
             }
-            let count = batch.len();
-            (Payload::pack(batch.finish()), count)
-        };
-        let out = Outgoing {
-            subject: streams::retry_subject(tenant, consumer),
-            message_id: format!("replay-{id}-{seq}"),
-            received_us: 0,
-            headers: retry::headers(1, 0, count, &format!("p{id}")),
-            payload,
-        };
-        Ok((count > 0).then_some((out, count as u64)))
+        }
+        let count = batch.len();
+        if count > 0 {
+            let out = Outgoing {
+                subject: streams::retry_subject(tenant, consumer),
+                message_id: format!("replay-{id}-{place}"),
+                received_us: 0,
+                headers: retry::headers(1, 0, count, &format!("p{id}")),
+                payload: Payload::pack(batch.finish()),
+            };
+            publish(&self.js, out).await?;
+        }
+        Ok(count as u64)
     }
 
     /// Writes down how far it is. False: somebody else did.
@@ -351,29 +375,13 @@ fn pause(events: u64, events_per_s: u32) -> Duration {
     Duration::from_secs_f64(events as f64 / f64::from(events_per_s.max(1)))
 }
 
-/// Messages of the next page, by what the last one had: about the events of a second, so that the rate holds from one
-/// second to the next.
-fn page(messages: u64, events: u64, events_per_s: u32) -> usize {
-    let rate = u64::from(events_per_s.max(1));
-    let next = rate * messages / events.max(1);
-    // Those may be large again, however small the last ones were.
-    usize::try_from(next.clamp(1, rate.min(MESSAGES_MAX))).unwrap_or(1)
+fn micros(text: &str) -> anyhow::Result<i64> {
+    time_us(text).with_context(|| format!("{text} is no time"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_page_has_the_events_of_a_second_as_far_as_messages_can_be_counted() {
-        assert_eq!(page(1, 1_000, 10), 1, "one message is the least");
-        assert_eq!(page(2, 200, 1_000), 10);
-        assert_eq!(page(64, 0, 10), 10);
-        assert_eq!(page(1, 1, 5_000) as u64, MESSAGES_MAX);
-        assert_eq!(page(64, 0, 5_000) as u64, MESSAGES_MAX, "nothing was wanted of the last page");
-        assert_eq!(page(0, 0, 5_000), 1, "nothing was there");
-        assert_eq!(pause(500, 1_000), Duration::from_millis(500));
-    }
 
     fn window(since: &str, until: &str, events_per_s: u32) -> Window {
         Window { consumer: "a".into(), since: since.into(), until: until.into(), types: vec![], events_per_s }

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use async_nats::jetstream::consumer::pull;
 use async_nats::jetstream::Context;
 use er_event::dead::DeadLetter;
 use er_event::event::{hash64, BatchWriter, EventRef};
 use er_provider_kit::metrics::{dropped, retried, Stage};
+use er_tenant::consumers::durable;
 use futures::TryStreamExt as _;
 use metrics::counter;
 
@@ -125,6 +127,25 @@ pub async fn has_room(js: &Context, tenant: &str, consumer: &str, messages_max: 
         messages += count as u64;
     }
     Ok(leaves_room(messages, messages_max, bytes, bytes_max))
+}
+
+/// Whether somebody takes the consumer's retries: not where there is no such consumer.
+pub async fn is_taken(js: &Context, tenant: &str, consumer: &str) -> anyhow::Result<bool> {
+    if !er_tenant::consumers::valid_place(consumer) {
+        return Ok(false);
+    }
+    let stream = js.get_stream(streams::RETRY).await.context("the stream of retries")?;
+    let subject = streams::retry_subject(tenant, consumer);
+    for durable in [durable(tenant, consumer), consumer.to_owned()] {
+        let [_, name] = streams::delivery_names(&durable);
+        // A place of that name may be another tenant's.
+        if let Ok(found) = stream.get_consumer::<pull::Config>(&name).await {
+            if found.cached_info().config.filter_subject == subject {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// `messages` are the consumer's, `bytes` of the stream. Where others fill half of the stream, who has little there goes on.

@@ -29,6 +29,9 @@ pub struct ProviderSettings {
     pub strikes_max: u32,
     /// Tenants that metrics name; what is of more is told as one sum.
     pub metrics_tenants_max: usize,
+    /// Reads of live tails under way at once: of a tenant, and of all.
+    pub tails_tenant_max: usize,
+    pub tails_max: usize,
     /// Between two looks at what waits in the streams.
     pub backlog_every: Duration,
     /// Id in the lattice of the provider that decides what may be delivered; none: the one that a link names.
@@ -62,6 +65,8 @@ pub struct ConsumerSettings {
     pub consumer: Option<String>,
     /// Types wanted, `*` ending a prefix; empty is all.
     pub types: Vec<String>,
+    /// Sources wanted, `*` ending a prefix; empty is all.
+    pub sources: Vec<String>,
     /// Sub-streams wanted, as rules route events to them; empty is every event, routed or not.
     pub routes: Vec<String>,
     pub batch_events_max: usize,
@@ -104,6 +109,8 @@ impl ProviderSettings {
             replicas: s.number("replicas", 1, 1..=5)?,
             strikes_max: s.number("strikes_max", 5, 0..=1_000)?,
             metrics_tenants_max: s.number("metrics_tenants_max", 50, 0..=1_000)?,
+            tails_tenant_max: s.number("tails_tenant_max", 16, 1..=1_000)?,
+            tails_max: s.number("tails_max", 128, 1..=10_000)?,
             backlog_every: s.millis("backlog_every_ms", 5_000, 100..=600_000)?,
             policy: s.text("policy").map(str::to_string),
         };
@@ -147,6 +154,7 @@ impl ConsumerSettings {
             tenant: tenant(&mut s)?,
             consumer: consumer(&mut s, target)?,
             types: s.list("types"),
+            sources: s.list("sources"),
             routes: s.list("routes"),
             batch_events_max: s.number("batch_events_max", 256, 1..=er_event::limits::BATCH_EVENTS_MAX)?,
             timeout: s.millis("timeout_ms", 6_000, 100..=60_000)?,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use async_nats::jetstream::consumer::{pull, AckPolicy, DeliverPolicy};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, Context};
@@ -137,7 +138,9 @@ pub async fn ensure(js: &Context, settings: &ProviderSettings) -> anyhow::Result
         }
     }
     for bucket in BUCKETS {
-        if js.get_key_value(bucket).await.is_err() {
+        if let Ok(there) = js.get_key_value(bucket).await {
+            replicate(js, &there, settings.replicas).await.with_context(|| format!("the bucket {bucket}"))?;
+        } else {
             js.create_key_value(jetstream::kv::Config {
                 bucket: bucket.into(),
                 history: 5,
@@ -152,6 +155,15 @@ pub async fn ensure(js: &Context, settings: &ProviderSettings) -> anyhow::Result
             })
             .await?;
         }
+    }
+    Ok(())
+}
+
+/// Brings a bucket that was made with other replicas up to these.
+async fn replicate(js: &Context, bucket: &jetstream::kv::Store, replicas: usize) -> anyhow::Result<()> {
+    let there = js.get_stream(&bucket.stream_name).await?.cached_info().config.clone();
+    if there.num_replicas != replicas {
+        js.update_stream(Config { num_replicas: replicas, ..there }).await?;
     }
     Ok(())
 }

@@ -1,10 +1,12 @@
 //! `tail`: a tenant's stream as it grows, and its dead letters.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::consumer::{pull, AckPolicy, DeliverPolicy, ReplayPolicy};
-use er_event::event::{parse_batch, type_matches, BatchWriter};
+use er_event::event::{filter_matches, parse_batch, BatchWriter};
 use futures::StreamExt as _;
+use parking_lot::Mutex;
 use wasmcloud_provider_sdk::Context;
 
 use crate::bindings::eventrunner::platform::types::{Fault, FaultCode};
@@ -23,6 +25,48 @@ const MESSAGES_MAX: usize = 64;
 const READ_BYTES_MAX: usize = 1 << 20;
 const DEAD_LIMIT_MAX: u32 = 1_000;
 
+/// Live tails that are read now, by tenant. Each read may wait for [`WAIT_MAX`], and holds an instance of whoever asked.
+#[derive(Debug, Default)]
+pub struct Tails(Mutex<HashMap<String, usize>>);
+
+/// One of them, until it is dropped.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    tails: &'a Tails,
+    tenant: String,
+}
+
+// === impl Tails ===
+
+impl Tails {
+    /// `limits`: of one tenant, and of all. An error says whose is reached.
+    pub fn begin(&self, tenant: &str, limits: (usize, usize)) -> Result<Turn<'_>, String> {
+        let mut reads = self.0.lock();
+        let (of_tenant, of_all) = (reads.get(tenant).copied().unwrap_or_default(), reads.values().sum::<usize>());
+        let (tenant_max, all_max) = limits;
+        if of_tenant >= tenant_max {
+            return Err(format!("{tenant} has {of_tenant} live tails open, as many as may be at once; close one"));
+        }
+        if of_all >= all_max {
+            return Err(format!("{of_all} live tails are open, as many as the platform has room for; come back later"));
+        }
+        *reads.entry(tenant.to_owned()).or_default() += 1;
+        Ok(Turn { tails: self, tenant: tenant.to_owned() })
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut reads = self.tails.0.lock();
+        if let Some(count) = reads.get_mut(&self.tenant) {
+            *count -= 1;
+            if *count == 0 {
+                reads.remove(&self.tenant);
+            }
+        }
+    }
+}
+
 impl Handler<Option<Context>> for Jetstream {
     async fn read(
         &self,
@@ -36,6 +80,10 @@ impl Handler<Option<Context>> for Jetstream {
             return Ok(Err(refusal));
         }
         let wait = Duration::from_millis(wait_ms.into()).min(WAIT_MAX);
+        let _turn = match self.tail(&tenant) {
+            Ok(turn) => turn,
+            Err(full) => return Ok(Err(fault(FaultCode::Exhausted, full))),
+        };
         Ok(self
             .read_metered(&tenant, after, &types, wait)
             .await
@@ -137,7 +185,7 @@ impl Jetstream {
                 }
                 next = message.info().map_err(|e| anyhow::anyhow!(e))?.stream_sequence;
                 for event in parse_batch(text)? {
-                    if types.is_empty() || types.iter().any(|filter| type_matches(filter, &event.event_type)) {
+                    if types.is_empty() || types.iter().any(|filter| filter_matches(filter, &event.event_type)) {
                         page.push(event.raw);
                     }
                 }
@@ -154,5 +202,25 @@ impl Jetstream {
     async fn read_dead_letters(&self, tenant: &str, after: u64, limit: usize) -> anyhow::Result<String> {
         let stream = self.parts().await?.js.get_stream(streams::DEAD).await?;
         dead::page(&stream, tenant, after, limit).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tails_are_bounded_by_tenant_and_in_all() {
+        let tails = Tails::default();
+        let limits = (2, 3);
+        let first = tails.begin("acme", limits).unwrap();
+        let _second = tails.begin("acme", limits).unwrap();
+        assert!(tails.begin("acme", limits).unwrap_err().starts_with("acme has 2"));
+        let _third = tails.begin("globex", limits).unwrap();
+        assert!(tails.begin("globex", limits).unwrap_err().starts_with("3 live tails"));
+        drop(first);
+        assert!(tails.begin("acme", limits).is_ok());
+        let left: usize = tails.0.lock().values().sum();
+        assert_eq!(left, 2, "what was dropped is not counted");
     }
 }

@@ -1,5 +1,5 @@
-//! What the pipeline needs of each tenant's records: which version of its rules counts (bucket `ER_RULES`), whether it may
-//! be served, and how long its events are kept (`ER_TENANTS`).
+//! What the pipeline needs of each tenant's records: which version of its rules counts (bucket `ER_RULES`), and how long
+//! its events are kept (`ER_TENANTS`).
 
 use anyhow::Context as _;
 use er_tenant::rules::{tenant_of_current, Current, EVERY_CURRENT};
@@ -18,7 +18,6 @@ pub struct Tenants {
 /// How a tenant is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
-    suspended: bool,
     /// Hours that its events are kept; none is the store's own setting.
     keep_h: Option<u32>,
 }
@@ -41,11 +40,6 @@ impl Tenants {
             return Some("the record");
         }
         self.rules.unreadable(tenant).then_some("the current rules")
-    }
-
-    /// Whether there is such a tenant, and it is not suspended.
-    pub fn active(&self, tenant: &str) -> bool {
-        self.terms.of(tenant).is_some_and(|terms| !terms.suspended)
     }
 }
 
@@ -72,6 +66,6 @@ impl Record for Terms {
 
     fn parse(owner: &str, value: &[u8]) -> anyhow::Result<Self> {
         let record: TenantRecord = serde_json::from_slice(value).with_context(|| format!("the tenant {owner}"))?;
-        Ok(Self { suspended: record.suspended, keep_h: record.quota.keep_h })
+        Ok(Self { keep_h: record.quota.keep_h })
     }
 }

@@ -51,7 +51,7 @@ impl ProviderSettings {
                 bundle: s.text("bundle").unwrap_or(BUNDLE).into(),
                 tenants_bucket: Some(tenants_bucket).filter(|name| *name != "none").map(str::to_string),
                 poll: s.millis("poll_ms", 500, 50..=2_000)?,
-                stale_after: Duration::from_secs(s.number("stale_after_s", 30, 5..=3_600)?),
+                stale_after: Duration::from_secs(s.number("stale_after_s", 10, 5..=10)?),
                 log_allowed: allowed(s.text("log_allowed"))?,
                 replicas: s.number("replicas", 1, 1..=5)?,
                 limits,
@@ -99,7 +99,7 @@ mod tests {
         for (key, value, good) in [
             ("stale_after_s", "5", true),
             ("stale_after_s", "4", false),
-            ("stale_after_s", "3601", false),
+            ("stale_after_s", "11", false),
             ("poll_ms", "2000", true),
             ("poll_ms", "2001", false),
             ("poll_ms", "49", false),

@@ -112,7 +112,7 @@ pub struct Discarded {
     discarded: u64,
 }
 
-/// A window of the stream on its way to a consumer again.
+/// A window of stored events on its way to a consumer again.
 #[derive(Serialize, JsonSchema)]
 pub struct Replay {
     id: String,
@@ -128,7 +128,10 @@ pub struct Replay {
     state: ReplayState,
     /// Events handed to the consumer so far.
     sent: u64,
-    position: u64,
+    /// Up to here, events of the window were handed over.
+    reached: String,
+    /// How much of the window is read at once, in microseconds.
+    slice_us: i64,
     done: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
@@ -159,6 +162,10 @@ pub struct ConsumerSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<Word>>", length(max = 100))]
     types: Option<Vec<String>>,
+    /// Sources wanted, `*` ending a beginning; none: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<Word>>", length(max = 100))]
+    sources: Option<Vec<String>>,
     /// Sub-streams wanted, as rules route events to them; none: every event.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<Word>>", length(max = 100))]

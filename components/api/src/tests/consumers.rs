@@ -20,7 +20,7 @@ fn a_component_goes_on_in_pieces_with_what_the_query_says() {
     let world = World::new();
     let key = world.key("acme", Role::Admin);
     let body = "x".repeat(PIECE_BYTES_MAX * 2 + 3);
-    let target = "/api/v1/consumers/alert?types=a,b*&attempts_max=3&env.MODE=fast";
+    let target = "/api/v1/consumers/alert?types=a,b*&sources=/shop/*&attempts_max=3&env.MODE=fast";
     let (status, said) = upload(&world, &key, target, Some(body.len()), &body);
     assert_eq!(status, 202, "{said}");
     assert_eq!(*world.pieces.borrow(), [PIECE_BYTES_MAX, PIECE_BYTES_MAX, 3]);
@@ -28,7 +28,7 @@ fn a_component_goes_on_in_pieces_with_what_the_query_says() {
     assert_eq!(asked[0], format!("begin acme {}", body.len()));
     let spec = asked[1].strip_prefix("put acme alert Some(\"u1\") ").unwrap();
     let spec: serde_json::Value = serde_json::from_str(spec).unwrap();
-    assert_eq!(spec, json!({"types": ["a", "b*"], "attempts_max": 3, "env": {"MODE": "fast"}}));
+    assert_eq!(spec, json!({"types": ["a", "b*"], "sources": ["/shop/*"], "attempts_max": 3, "env": {"MODE": "fast"}}));
 }
 
 #[test]
@@ -65,6 +65,11 @@ fn a_consumer_is_held_and_let_go_whoever_deployed_it() {
         let item = world.kv_get(CONSUMERS_BUCKET, &format!("acme.{name}.state")).unwrap().unwrap();
         serde_json::from_str::<serde_json::Value>(&item.value).unwrap()
     };
+    // Control knows the one, jetstream the other, and nobody a third.
+    world.record(CONSUMERS_BUCKET, "acme.alert.record", "{}");
+    world.record(CONSUMERS_BUCKET, "acme.acme_alert-alert.seen", "{}");
+    assert_eq!(world.send(&key, "POST", "/api/v1/consumers/third:pause", "{}").status, 404);
+    assert!(!world.has_record(CONSUMERS_BUCKET, "acme.third.state"));
     for name in ["alert", "acme_alert-alert"] {
         let held = world.send(&key, "POST", &format!("/api/v1/consumers/{name}:pause"), r#"{"reason":"holiday"}"#);
         assert_eq!((held.status, &json(&held)["paused"]), (200, &json!(true)), "{}", held.body);

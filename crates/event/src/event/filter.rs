@@ -1,7 +1,7 @@
 //! Which types a filter means.
 
 /// Whether `ty` is what `filter` means: the same text, or any rest in place of a trailing `*`. `*` alone is all.
-pub fn type_matches(filter: &str, ty: &str) -> bool {
+pub fn filter_matches(filter: &str, ty: &str) -> bool {
     match filter.strip_suffix('*') {
         Some(prefix) => ty.starts_with(prefix),
         None => filter == ty,
@@ -10,17 +10,17 @@ pub fn type_matches(filter: &str, ty: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::type_matches;
+    use super::filter_matches;
 
     #[test]
     fn a_filter_is_exact_or_a_prefix() {
-        assert!(type_matches("com.github.push", "com.github.push"));
-        assert!(!type_matches("com.github.push", "com.github.push.x"));
-        assert!(type_matches("com.github.*", "com.github.push"));
-        assert!(!type_matches("com.github.*", "com.gitlab.push"));
-        assert!(type_matches("*", ""));
-        assert!(type_matches("*", "anything"));
-        assert!(!type_matches("", "anything"));
-        assert!(!type_matches("*.push", "com.github.push"));
+        assert!(filter_matches("com.github.push", "com.github.push"));
+        assert!(!filter_matches("com.github.push", "com.github.push.x"));
+        assert!(filter_matches("com.github.*", "com.github.push"));
+        assert!(!filter_matches("com.github.*", "com.gitlab.push"));
+        assert!(filter_matches("*", ""));
+        assert!(filter_matches("*", "anything"));
+        assert!(!filter_matches("", "anything"));
+        assert!(!filter_matches("*.push", "com.github.push"));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use er_event::event::type_matches;
+use er_event::event::filter_matches;
 
 use super::*;
 use crate::rng::Rng;
@@ -89,7 +89,7 @@ async fn query(rng: &mut Rng, own: &Own<'_, impl EventStore>, tenant: usize, mod
                 && source.is_none_or(|source| source == *s)
                 && since.is_none_or(|since| since <= stored.second)
                 && until.is_none_or(|until| stored.second < until)
-                && ty.is_none_or(|ty| type_matches(ty, TYPES[stored.ty]))
+                && ty.is_none_or(|ty| filter_matches(ty, TYPES[stored.ty]))
         })
         .map(|(_, stored)| (stored.second, stored.text.clone()))
         .collect();

@@ -57,6 +57,7 @@ fn uploaded(s: &Schemas, operation: Operation) -> Operation {
         )
         .of_tenant()
         .query("types", "Types wanted, separated by commas, `*` ending a beginning; none: all.", text())
+        .query("sources", "Sources wanted, separated by commas, `*` ending a beginning; none: all.", text())
         .query("routes", "Sub-streams wanted, separated by commas; none: every event.", text())
         .query("batch_events_max", "Events in one call.", range(1, 1024))
         .query("attempts_max", "Attempts before an event is a dead letter.", range(1, 20))

@@ -74,7 +74,7 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 };
                 let type_fits = |ty: usize| match &filter.event_type {
                     None => true,
-                    Some(filter) => er_event::event::type_matches(filter, TYPES[ty]),
+                    Some(filter) => er_event::event::filter_matches(filter, TYPES[ty]),
                 };
                 let mut want: Vec<_> = model
                     .iter()
