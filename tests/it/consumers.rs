@@ -101,10 +101,12 @@ fn a_replay_to_a_consumer_that_is_deleted_ends_and_leaves_nothing() -> anyhow::R
     shared(|platform| async move {
         let tenant = platform.tenant("leaving").await?;
         let since = now();
-        for n in 0..40 {
+        // More than are replayed until it is gone, however long that takes.
+        let last = 2 * GONE_WITHIN.as_secs();
+        for n in 0..=last {
             send(&tenant, "/s", &n.to_string(), "t", "1").await?;
         }
-        stored(&tenant, "/s", "39").await?;
+        stored(&tenant, "/s", &last.to_string()).await?;
         let version = upload(&tenant, "recorder?deliver=new", RECORDER).await?;
         runs(&tenant, "recorder", version).await?;
         handled(&tenant, "recorder", "first").await?;

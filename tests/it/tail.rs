@@ -11,7 +11,7 @@ use crate::support::{send, shared, stored, text};
 
 const SHOWN_WITHIN: Duration = Duration::from_secs(15);
 /// Live tails of one tenant at once (`tails_tenant_max` of the jetstream provider).
-const TENANT_MAX: usize = 16;
+const TENANT_MAX: usize = 8;
 
 /// How often a reader may have to come back for 60 events, seven at a time, with time to spare for empty visits.
 const RETURNS_MAX: usize = 100;

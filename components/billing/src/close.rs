@@ -81,8 +81,9 @@ struct Watched<'a> {
 
 impl Watched<'_> {
     fn note<T>(&self, answer: Result<T, Fault>) -> Result<T, Fault> {
-        // That somebody else was first is an answer.
-        if answer.as_ref().is_err_and(|fault| fault.code != FaultCode::Conflict) {
+        // That somebody else was first, or that the tenant's own question is wrong, is an answer.
+        let answered = |fault: &Fault| matches!(fault.code, FaultCode::Conflict | FaultCode::Invalid);
+        if answer.as_ref().is_err_and(|fault| !answered(fault)) {
             self.failed.set(true);
         }
         answer

@@ -37,11 +37,14 @@ impl Guest for Component {
             });
         }
         let waits = |cause: Fault| waits(version, cause);
-        let compiled = fetch(&set_path(&tenant, version)).map_err(waits)?;
-        if let Ok(rules) = Rules::open(&compiled, version, now_us()) {
+        let stored = match fetch(&set_path(&tenant, version)) {
+            Err(away) if is_transient(&away) => return Err(away),
+            stored => stored.ok(),
+        };
+        if let Some(rules) = stored.as_deref().and_then(|set| Rules::open(set, version, now_us()).ok()) {
             return run(rules, &events);
         }
-        // Saved by another release, whose compiled form this one does not read. The texts say the same.
+        // Saved by another release, whose compiled form this one does not read, or broken. The texts say the same.
         let compiled = compile_again(&tenant, version).map_err(waits)?;
         let rules = Rules::open(&compiled, version, now_us()).map_err(|cause| waits(defect(cause)))?;
         run(rules, &events)
@@ -50,8 +53,16 @@ impl Guest for Component {
 
 /// What keeps a set from being opened is no event's fault, and its owner's to mend: all events wait for that.
 fn waits(version: u64, cause: Fault) -> Fault {
+    if is_transient(&cause) {
+        return cause;
+    }
     let detail = format!("version {version} of the rules can't be read; save them again: {}", cause.detail);
     Fault { retry_after_ms: Some(RETRY_AFTER_MS), ..fault(FaultCode::Unavailable, detail) }
+}
+
+/// Whether a part is away, which passes by itself.
+fn is_transient(fault: &Fault) -> bool {
+    matches!(fault.code, FaultCode::Unavailable | FaultCode::Exhausted)
 }
 
 fn run(mut rules: Rules<'_>, events: &str) -> Result<Ruled, Fault> {

@@ -16,7 +16,9 @@ use crate::question::Settings;
 const LISTENS_WITHIN: Duration = Duration::from_millis(1_500);
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// Longer than any caller of ours waits.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+pub const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+/// As long as anybody waits who only looks. A host that compiles answers pings and nothing else, and is looked at often.
+pub const READS_WITHIN: Duration = Duration::from_secs(5);
 const INVENTORY_WITHIN: Duration = Duration::from_secs(2);
 /// wadm puts a link's configuration and the link at about the same time.
 const CONFIG_WITHIN: Duration = Duration::from_secs(1);
@@ -94,11 +96,7 @@ impl Lattice {
     ///
     /// # Errors
     /// [`Gone`]
-    pub async fn request(&self, subject: &str, headers: Option<HeaderMap>, payload: Bytes) -> Result<Message, Gone> {
-        self.within(ANSWERS_WITHIN, subject, headers, payload).await
-    }
-
-    async fn within(
+    pub async fn request(
         &self,
         answer: Duration,
         subject: &str,
@@ -145,7 +143,7 @@ impl Lattice {
     /// The role of a host; none where it does not say, in time.
     pub async fn role(&self, host_id: &str) -> Option<String> {
         let subject = format!("{}.host.get.{host_id}", self.subjects.control(&self.subjects.private_control));
-        let answer = self.within(INVENTORY_WITHIN, &subject, None, Bytes::new()).await.ok()?;
+        let answer = self.request(INVENTORY_WITHIN, &subject, None, Bytes::new()).await.ok()?;
         let inventory: CtlResponse<HostInventory> = serde_json::from_slice(&answer.payload).ok()?;
         inventory.into_data()?.labels().get(ROLE).cloned()
     }
@@ -180,7 +178,7 @@ impl Lattice {
     pub async fn stored(&self, app: &str, version: Option<String>) -> anyhow::Result<GetModelResponse> {
         let subject = format!("{}.model.get.{app}", self.subjects.wadm(&self.subjects.private_wadm));
         let request = serde_json::to_vec(&GetModelRequest { version })?;
-        let answer = self.request(&subject, None, request.into()).await?;
+        let answer = self.request(ANSWERS_WITHIN, &subject, None, request.into()).await?;
         Ok(serde_json::from_slice(&answer.payload)?)
     }
 }

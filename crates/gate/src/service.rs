@@ -1,6 +1,7 @@
 //! The way of a request: from the public subject to the private one, or back to who sent it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use async_nats::{HeaderMap, Message};
@@ -15,7 +16,7 @@ use crate::answer;
 use crate::control::{Change, Operation};
 use crate::image::Images;
 use crate::judge::{Judge, Verdict};
-use crate::lattice::Lattice;
+use crate::lattice::{Lattice, ANSWERS_WITHIN, READS_WITHIN};
 use crate::manifest::{self, Application};
 use crate::starts::Request;
 
@@ -136,7 +137,9 @@ impl Inner {
         if operation.is_for_all() {
             return self.lattice.scatter(private, message).await;
         }
-        self.hand_over(&private, &message, message.headers.clone(), message.payload.clone(), answer::control).await
+        let within = if operation == Operation::Read { READS_WITHIN } else { ANSWERS_WITHIN };
+        let (headers, payload) = (message.headers.clone(), message.payload.clone());
+        self.hand_over(&private, within, &message, headers, payload, answer::control).await
     }
 
     async fn wadm(&self, message: Message) -> anyhow::Result<()> {
@@ -163,7 +166,7 @@ impl Inner {
                 return self.refuse(&message, &verdict, answer::wadm).await;
             }
         };
-        self.hand_over(&private, &message, headers, payload, answer::wadm).await
+        self.hand_over(&private, ANSWERS_WITHIN, &message, headers, payload, answer::wadm).await
     }
 
     /// Decides a manifest. What was decided is what goes on: as it was read here, not as somebody else might read it.
@@ -234,12 +237,13 @@ impl Inner {
     async fn hand_over(
         &self,
         private: &str,
+        within: Duration,
         message: &Message,
         headers: Option<HeaderMap>,
         payload: Bytes,
         fault: fn(&str) -> Bytes,
     ) -> anyhow::Result<()> {
-        match self.lattice.request(private, headers, payload).await {
+        match self.lattice.request(within, private, headers, payload).await {
             Ok(Message { headers, payload, .. }) => self.answer(message, headers, payload).await,
             Err(gone) => {
                 warn!(subject = %message.subject, error = %gone, "allowed, but not done");

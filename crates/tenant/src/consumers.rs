@@ -64,8 +64,7 @@ pub struct State {
     pub strikes: u32,
 }
 
-/// What whoever delivers has acted upon, written once the batch it was at is finished; of a consumer that nobody ever
-/// said anything of, once it takes its first call.
+/// What whoever delivers has acted upon, written when delivery begins and once the batch it was at is finished.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// Of the state's key.

@@ -152,7 +152,9 @@ impl Store {
     pub async fn conduct(&self, tenant: &str, name: &str) -> Result<Conduct, Error> {
         let state: Option<(State, u64)> = self.read(&state_path(tenant, name)).await?;
         let revision = match state {
-            Some((state, _)) if state.paused && state.strikes > 0 => return Ok(Conduct::Held(By::Strikes)),
+            Some((state, _)) if state.paused && state.strikes > 0 && state.by != By::Update => {
+                return Ok(Conduct::Held(By::Strikes))
+            }
             Some((state, _)) if state.paused => return Ok(Conduct::Held(state.by)),
             Some((state, _)) if state.strikes > 0 => return Ok(Conduct::Resumed),
             Some((_, revision)) => revision,
@@ -174,52 +176,37 @@ impl Store {
                     return Ok(*revision);
                 }
             }
-            let pause = State { paused: true, by: By::Update, reason: reason.into(), at: now(), strikes: 0 };
+            // That strikes had paused it is known for as long as the update may come to nothing.
+            let strikes = there.as_ref().map_or(0, |(pause, _)| if pause.paused { pause.strikes } else { 0 });
+            let pause = State { paused: true, by: By::Update, reason: reason.into(), at: now(), strikes };
             self.write(&key, &pause, there.map(|(_, revision)| revision)).await?;
-        }
-        Err(Error::Conflict(format!("whether `{name}` is paused is changed by others all the time")))
-    }
-
-    /// Takes an update's hold back: it is as it was before.
-    pub async fn hold_again(&self, tenant: &str, name: &str, before: &State) -> Result<(), Error> {
-        let key = state_path(tenant, name);
-        for _ in 0..TRIES_MAX {
-            let Some((state, revision)) = self.read::<State>(&key).await? else { return Ok(()) };
-            if state.by != By::Update || self.write(&key, before, Some(revision)).await? {
-                return Ok(());
-            }
         }
         Err(Error::Conflict(format!("whether `{name}` is paused is changed by others all the time")))
     }
 
     /// Lets it have events again, unless its owner has paused it. Strikes are forgotten: another version has its own.
     pub async fn release(&self, tenant: &str, name: &str) -> Result<(), Error> {
-        self.free(tenant, name, |pause| pause.strikes > 0 || pause.paused && pause.by != By::Owner).await
+        let held = |pause: &State| pause.strikes > 0 || pause.paused && pause.by != By::Owner;
+        self.turn(tenant, name, |pause| held(&pause).then(|| freed(pause))).await
     }
 
     /// Forgets strikes that it was resumed after.
     pub async fn forgive(&self, tenant: &str, name: &str) -> Result<(), Error> {
-        self.free(tenant, name, |pause| !pause.paused && pause.strikes > 0).await
+        self.turn(tenant, name, |pause| (!pause.paused && pause.strikes > 0).then(|| freed(pause))).await
     }
 
-    /// Lets it have events again if only an update held it.
+    /// It is as it was before an update that came to nothing: it has events again if only that held it.
     pub async fn end_update(&self, tenant: &str, name: &str) -> Result<(), Error> {
-        self.free(tenant, name, |pause| pause.paused && pause.by == By::Update).await
+        self.turn(tenant, name, |pause| (pause.paused && pause.by == By::Update).then(|| restored(pause))).await
     }
 
-    async fn free(&self, tenant: &str, name: &str, held: impl Fn(&State) -> bool) -> Result<(), Error> {
+    /// Writes what a state becomes. Nothing is removed: so what somebody else says meanwhile is not lost.
+    async fn turn(&self, tenant: &str, name: &str, turn: impl Fn(State) -> Option<State>) -> Result<(), Error> {
         let key = state_path(tenant, name);
         for _ in 0..TRIES_MAX {
             let Some((pause, revision)) = self.read::<State>(&key).await? else { return Ok(()) };
-            if !held(&pause) {
-                return Ok(());
-            }
-            // Written and not removed: so what somebody else says meanwhile is not lost.
-            let free = match pause.by {
-                By::Owner if pause.paused => State { strikes: 0, ..pause },
-                _ => State { paused: false, by: By::Update, reason: String::new(), at: now(), strikes: 0 },
-            };
-            if self.write(&key, &free, Some(revision)).await? {
+            let Some(pause) = turn(pause) else { return Ok(()) };
+            if self.write(&key, &pause, Some(revision)).await? {
                 return Ok(());
             }
         }
@@ -251,6 +238,26 @@ impl Store {
     }
 }
 
+fn freed(pause: State) -> State {
+    match pause.by {
+        By::Owner if pause.paused => State { strikes: 0, ..pause },
+        _ => State { paused: false, by: By::Update, reason: String::new(), at: now(), strikes: 0 },
+    }
+}
+
+/// Of one that an update held.
+fn restored(pause: State) -> State {
+    if pause.strikes == 0 {
+        return freed(pause);
+    }
+    let reason = format!(
+        "paused after {} calls in a row that failed as a whole, and the version that was put in since does not run. Events \
+         wait, none is lost. Put in a version that is mended, or resume it to try again",
+        pause.strikes
+    );
+    State { paused: true, by: By::Strikes, reason, at: now(), strikes: pause.strikes }
+}
+
 /// A bucket's keys that match a filter, in order. Removed ones may be among them.
 pub(crate) async fn keys(bucket: &kv::Store, filter: &str) -> anyhow::Result<BTreeSet<String>> {
     let prefix = format!("$KV.{}.", bucket.name);
@@ -264,4 +271,25 @@ pub(crate) async fn keys(bucket: &kv::Store, filter: &str) -> anyhow::Result<BTr
 
 pub fn now() -> String {
     OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(strikes: u32) -> State {
+        State { paused: true, by: By::Update, reason: "version 2 is being deployed".into(), at: now(), strikes }
+    }
+
+    #[test]
+    fn after_an_update_that_came_to_nothing_strikes_hold_as_before() {
+        let back = restored(held(5));
+        assert!(back.paused && back.by == By::Strikes && back.strikes == 5, "{back:?}");
+        assert!(back.reason.contains("5 calls in a row") && back.reason.contains("resume"), "{}", back.reason);
+        assert!(back.reason.chars().count() <= er_tenant::consumers::REASON_CHARS_MAX);
+        assert!(!restored(held(0)).paused);
+        // One that came to something has its own.
+        assert!(!freed(held(5)).paused);
+        assert_eq!(freed(held(5)).strikes, 0);
+    }
 }

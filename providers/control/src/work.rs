@@ -324,9 +324,7 @@ impl Desk {
                 anyhow::bail!("no host has the label {}={role}: start one", manifest::ROLE);
             }
         }
-        let mut before = None;
         if running.as_ref().is_some_and(|running| *running != wanted) {
-            before = self.store.pause(tenant, name).await?;
             self.note_progress(&app, Some("waiting for the last call to end"));
             let doing = if moves { "is moved to other hosts" } else { "is being deployed" };
             let reason = format!("version {} {doing}", version.version);
@@ -357,9 +355,7 @@ impl Desk {
         }
         // Also what was refused, and so runs as before.
         let unchanged = deployed.is_err() && apps.deployed(&app).await.is_ok_and(|now| now == running);
-        if let (true, Some(before)) = (unchanged, before.filter(|before| before.paused && before.by == By::Strikes)) {
-            self.store.hold_again(tenant, name, &before).await?;
-        } else if same && (deployed.is_ok() || unchanged) {
+        if same && (deployed.is_ok() || unchanged) {
             self.store.end_update(tenant, name).await?;
         } else if deployed.is_ok() {
             self.store.release(tenant, name).await?;
@@ -375,9 +371,7 @@ impl Desk {
             let apps = self.apps().await?;
             let running = apps.deployed(&app).await.map_err(|e| Error::Away(format!("wadm: {e:#}")))?;
             if running.is_some() {
-                // The call that it is at ends first: what that one fails at would be written after its place is gone.
-                let revision = self.store.hold(&record.tenant, &record.name, "it is being deleted", false).await?;
-                self.store.seen(&record.tenant, &record.name, revision, self.options.seen_within).await?;
+                self.quiesce(record).await;
             }
             let removed = apps.remove(&app, self.options.deploy_within).await;
             removed.map_err(|e| Error::Away(format!("{app} can't be taken down: {e:#}")))?;
@@ -386,6 +380,21 @@ impl Desk {
         self.store.forget(&record.tenant, &record.name).await?;
         info!(app, "taken down and forgotten");
         Ok(())
+    }
+
+    /// The call that a consumer is at ends before it is taken down: what that one fails at would be written after its place is
+    /// gone. Where that can't be had, it goes all the same.
+    async fn quiesce(&self, record: &Record) {
+        let Record { tenant, name, .. } = record;
+        let held = async {
+            let revision = self.store.hold(tenant, name, "it is being deleted", true).await?;
+            self.store.seen(tenant, name, revision, self.options.seen_within).await
+        };
+        match held.await {
+            Ok(true) => {}
+            Ok(false) => warn!(tenant, name, "deleted, and jetstream did not say that it stopped delivering"),
+            Err(error) => warn!(tenant, name, %error, "deleted without being held before"),
+        }
     }
 
     async fn change(&self, record: &Record, change: impl Fn(&mut Record)) -> Result<(), Later> {

@@ -98,7 +98,7 @@ async fn earliest<'a>(
             until_us = span.from_us + of_us / 2;
             continue;
         }
-        let sparse = page.cursor.is_none() && split(&page.events)?.len() < limit as usize / 2;
+        let sparse = page.cursor.is_none() && split(&page.events)?.len() <= limit as usize / 2;
         let next_us = if sparse { of_us.saturating_mul(2) } else { of_us };
         return Ok(Slice { until_us, next_us, page });
     }
@@ -108,27 +108,25 @@ async fn earliest<'a>(
 mod tests {
     use super::*;
 
-    const LIMIT: usize = 10;
-
     /// A store of events that are nothing but their times.
-    fn page(times: &[i64], from_us: i64, until_us: i64) -> Stored {
+    fn page(times: &[i64], from_us: i64, until_us: i64, limit: usize) -> Stored {
         let found: Vec<i64> = times.iter().rev().copied().filter(|time| (from_us..until_us).contains(time)).collect();
-        let cursor = (found.len() > LIMIT).then(|| "more".to_string());
-        let events: Vec<String> = found.iter().take(LIMIT).map(|time| format!(r#"{{"time":{time}}}"#)).collect();
+        let cursor = (found.len() > limit).then(|| "more".to_string());
+        let events: Vec<String> = found.iter().take(limit).map(|time| format!(r#"{{"time":{time}}}"#)).collect();
         Stored { events: format!("[{}]", events.join(",")), cursor }
     }
 
     /// All slices of the store, how often it was asked, and how many pages were of one microsecond and more than a page.
-    async fn walk(times: &[i64], until_us: i64) -> (Vec<String>, usize, usize) {
+    async fn walk(times: &[i64], until_us: i64, limit: usize) -> (Vec<String>, usize, usize) {
         let (mut read, asked, mut dense) = (Vec::new(), Mutex::new(0), 0);
         let (mut from_us, mut slice_us) = (times[0], SLICE_US);
         while from_us < until_us {
             let span = Span { tenant: "acme", event_type: None, from_us, until_us };
             let ask = |until_us| {
                 *asked.lock() += 1;
-                std::future::ready(Ok(page(times, from_us, until_us))).boxed()
+                std::future::ready(Ok(page(times, from_us, until_us, limit))).boxed()
             };
-            let slice = earliest(&span, slice_us, LIMIT as u32, ask).await.unwrap();
+            let slice = earliest(&span, slice_us, limit as u32, ask).await.unwrap();
             assert!(slice.until_us > from_us && slice.until_us <= until_us);
             if slice.page.cursor.is_some() {
                 assert_eq!(slice.until_us, from_us + 1);
@@ -151,19 +149,23 @@ mod tests {
         let mut times: Vec<i64> = (0..12).map(|n| n * 30 * day).collect();
         let last = *times.last().unwrap();
         times.extend((1..20_000).map(|n| last + n * 100));
-        let (read, asked, dense) = walk(&times, last + 365 * day).await;
-        assert_eq!(read, texts(&times));
-        assert_eq!(dense, 0);
-        // At worst a half of the pages is too full, and then asked for again as less.
-        assert!(asked < 3 * times.len() / (LIMIT / 2), "{asked}");
+        for limit in [1, 2, 3, 10, 1_000] {
+            let (read, asked, dense) = walk(&times, last + 365 * day, limit).await;
+            assert_eq!(read, texts(&times));
+            assert_eq!(dense, 0);
+            // Some are too full and asked for again as less, and others are empty: never many more than there are pages.
+            let pages = times.len() / limit.div_ceil(2);
+            assert!(asked < 3 * pages + 500, "{asked} for pages of {limit}");
+        }
     }
 
     #[tokio::test]
     async fn more_than_a_page_of_one_moment_is_left_to_the_cursor() {
-        let times = [vec![5], vec![7; LIMIT + 1], vec![8; LIMIT]].concat();
-        let (read, _, dense) = walk(&times, 9).await;
+        let limit = 10;
+        let times = [vec![5], vec![7; limit + 1], vec![8; limit]].concat();
+        let (read, _, dense) = walk(&times, 9, limit).await;
         assert_eq!(dense, 1);
         // The first page of the dense one; its cursor has the rest.
-        assert_eq!(read, texts(&[vec![5], vec![7; LIMIT], vec![8; LIMIT]].concat()));
+        assert_eq!(read, texts(&[vec![5], vec![7; limit], vec![8; limit]].concat()));
     }
 }

@@ -7,6 +7,7 @@ use er_event::Runs;
 
 use crate::ack::Delivery;
 use crate::payload::Payload;
+use crate::streams;
 
 /// Messages whose batches are handed over together.
 #[derive(Debug, Default)]
@@ -38,11 +39,13 @@ impl Group {
         self.events
     }
 
-    /// For each event the message that brought it, by its place in the stream.
+    /// For each event the message that brought it, by its place in the stream: the first that did, where a dead letter was
+    /// redriven.
     pub fn claims(&self) -> Runs {
         let mut claims = Runs::default();
         for delivery in &self.deliveries {
-            claims.push_many(delivery.events(), delivery.position().0);
+            let first = delivery.header(streams::CLAIM).and_then(|claim| claim.parse().ok());
+            claims.push_many(delivery.events(), first.unwrap_or_else(|| delivery.position().0));
         }
         claims
     }

@@ -11,6 +11,8 @@ use crate::streams;
 #[derive(Debug)]
 pub struct Letter {
     pub seq: u64,
+    /// Where the engine gave the event up: what may have claimed it in the store.
+    pub claim: Option<u64>,
     text: String,
 }
 
@@ -19,7 +21,8 @@ pub struct Letter {
 impl Letter {
     fn of(seq: u64, message: &async_nats::Message) -> anyhow::Result<Self> {
         let payload = Payload::of(message).unpack()?;
-        Ok(Self { seq, text: std::str::from_utf8(&payload)?.to_owned() })
+        let claim = message.headers.as_ref().and_then(|headers| headers.get(streams::CLAIM)?.as_str().parse().ok());
+        Ok(Self { seq, claim, text: std::str::from_utf8(&payload)?.to_owned() })
     }
 
     pub fn bytes(&self) -> usize {

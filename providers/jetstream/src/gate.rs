@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_nats::jetstream::kv::{Operation, Store};
+use async_nats::jetstream::kv::Store;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use er_provider_kit::call::Caller;
 use er_provider_kit::metrics::{failed, Stage};
 use er_question::{Consumer, Deliver, Input};
@@ -23,8 +24,6 @@ use crate::tenants::Tenants;
 /// stay within the 5 s that are promised.
 const BELIEVED: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// Within this, whoever decides knows of a change to a tenant: its data may be two seconds old, and an answer as long on its
-/// way.
 /// What decides may know a change to a tenant so late: its data is 10 s old at most (`stale_after_s` of the opa provider), and an
 /// answer two more on its way.
 const KNOWN_TO_ALL: Duration = Duration::from_secs(13);
@@ -187,14 +186,18 @@ impl Gate {
     /// says why not.
     async fn serves_tenant(&self) -> Result<(), String> {
         let tenant = &self.tenant;
-        // Asked for, since what is followed may be behind.
-        let entry = tokio::time::timeout(TIMEOUT, self.records.entry(tenant.as_str())).await;
-        let entry = entry.map_err(|_| format!("the record of {tenant} is not there in time"))?;
-        let entry = entry.map_err(|e| format!("the record of {tenant}: {e}"))?;
-        let there = entry.filter(|entry| entry.operation == Operation::Put);
-        let Some(entry) = there else { return Err(format!("there is no tenant {tenant}")) };
-        let changed_us = u64::try_from(entry.created.unix_timestamp_nanos() / 1_000).unwrap_or_default();
-        serves(tenant, &entry.value, Duration::from_micros(now_us().saturating_sub(changed_us)))
+        // The stream's leader is asked: what is followed may be behind, and so may a replica.
+        let subject = format!("$KV.{}.{tenant}", self.records.name);
+        let asked = self.records.stream.get_last_raw_message_by_subject(&subject);
+        let last = tokio::time::timeout(TIMEOUT, asked).await;
+        let last = match last.map_err(|_| format!("the record of {tenant} is not there in time"))? {
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => None,
+            last => Some(last.map_err(|e| format!("the record of {tenant}: {e}"))?),
+        };
+        let there = last.filter(|message| message.headers.get("KV-Operation").is_none());
+        let Some(message) = there else { return Err(format!("there is no tenant {tenant}")) };
+        let changed_us = u64::try_from(message.time.unix_timestamp_nanos() / 1_000).unwrap_or_default();
+        serves(tenant, &message.payload, Duration::from_micros(now_us().saturating_sub(changed_us)))
     }
 
     fn question<'q>(&'q self, event_type: &'q str) -> Input<'q> {

@@ -32,12 +32,15 @@ pub async fn publish(js: &Context, out: Outgoing) -> Result<(), PublishError> {
     if streams::of(&out.subject) != streams::DEAD {
         return put(js, out).await.map(drop);
     }
-    let ack = put(js, out.clone()).await?;
-    if ack.duplicate && !is_there(js, ack.sequence).await? {
-        let message_id = format!("{}-after-{}", out.message_id, ack.sequence);
-        put(js, Outgoing { message_id, ..out }).await?;
+    let mut message_id = out.message_id.clone();
+    loop {
+        let ack = put(js, Outgoing { message_id, ..out.clone() }).await?;
+        if !ack.duplicate || is_there(js, ack.sequence).await? {
+            return Ok(());
+        }
+        // Each double is later than the one before, so this ends with the newest.
+        message_id = format!("{}-after-{}", out.message_id, ack.sequence);
     }
-    Ok(())
 }
 
 /// Whether a dead letter still stands in its stream.

@@ -102,10 +102,9 @@ impl Handler<Option<Context>> for Jetstream {
     ) -> anyhow::Result<Result<String, Fault>> {
         Ok(async {
             let parts = self.of_tenant(cx.as_ref(), &tenant).await?;
-            if !retry::is_taken(&parts.js, &tenant, &window.consumer).await.map_err(away)? {
-                return Err(no_consumer(&window.consumer));
-            }
-            replay::begin(parts, &tenant, window, by).await
+            let place = retry::place(&parts.js, &tenant, &window.consumer).await.map_err(away)?;
+            let place_us = place.ok_or_else(|| no_consumer(&window.consumer))?;
+            replay::begin(parts, &tenant, place_us, window, by).await
         }
         .await)
     }
@@ -142,7 +141,7 @@ fn away(error: anyhow::Error) -> Fault {
 }
 
 fn no_consumer(consumer: &str) -> Fault {
-    fault(FaultCode::NotFound, format!("no consumer `{consumer}` of this tenant was ever deployed"))
+    fault(FaultCode::NotFound, format!("this tenant has no consumer `{consumer}` that events are delivered to"))
 }
 
 /// In order, each once.
@@ -205,15 +204,16 @@ async fn redrive(parts: &Parts, stream: &Stream, tenant: &str, seqs: Vec<u64>) -
 async fn redrive_one(parts: &Parts, stream: &Stream, tenant: &str, seq: u64) -> Result<(), String> {
     let text = |error: anyhow::Error| format!("{error:#}");
     let letter = dead::one(stream, tenant, seq).await.map_err(text)?;
-    let letter = letter.ok_or("there is no such dead letter, or not any more")?.read().map_err(text)?;
+    let letter = letter.ok_or("there is no such dead letter, or not any more")?;
+    let (claim, letter) = (letter.claim, letter.read().map_err(text)?);
     let out = match &letter.consumer {
         Some(consumer) => {
-            if !retry::is_taken(&parts.js, tenant, consumer).await.map_err(text)? {
+            if retry::place(&parts.js, tenant, consumer).await.map_err(text)?.is_none() {
                 return Err(no_consumer(consumer).detail);
             }
             to_consumer(tenant, consumer, seq, &letter)
         }
-        None => to_pipeline(tenant, parts.settings.shards, seq, &letter),
+        None => to_pipeline(tenant, parts.settings.shards, seq, claim, &letter),
     };
     publish(&parts.js, out).await.map_err(|e| publish_fault(&e).detail)?;
     stream.delete_message(seq).await.map_err(|e| format!("it is on its way, and could not be removed: {e}"))?;
@@ -230,13 +230,15 @@ fn to_consumer(tenant: &str, consumer: &str, seq: u64, letter: &DeadLetter) -> O
     }
 }
 
-fn to_pipeline(tenant: &str, shards: u32, seq: u64, letter: &DeadLetter) -> Outgoing {
+fn to_pipeline(tenant: &str, shards: u32, seq: u64, claim: Option<u64>, letter: &DeadLetter) -> Outgoing {
     let partition = EventRef::parse(&letter.event).map_or(0, |event| partition_of(tenant, &event)) % PARTITIONS;
+    let mut headers = vec![(streams::EVENTS_COUNT, "1".into()), (streams::ROUND, round(seq))];
+    headers.extend(claim.map(|claim| (streams::CLAIM, claim.to_string())));
     Outgoing {
         subject: streams::raw_subject(partition % shards, tenant),
         message_id: format!("redrive-{seq}"),
         received_us: now_us(),
-        headers: vec![(streams::EVENTS_COUNT, "1".into()), (streams::ROUND, round(seq))],
+        headers,
         payload: Payload::pack(format!("[{}]", letter.event)),
     }
 }
@@ -282,7 +284,9 @@ mod tests {
         assert_eq!((&*out.subject, &*out.message_id), ("er.retry.acme.alert", "redrive-8"));
         assert!(out.headers.contains(&(retry::ATTEMPT, "1".into())), "{:?}", out.headers);
         assert!(out.headers.contains(&(streams::ROUND, "r8".into())), "{:?}", out.headers);
-        let raw = to_pipeline("acme", 4, 8, &letter());
+        let raw = to_pipeline("acme", 4, 8, Some(3), &letter());
+        // Who was given up after it was stored would else be known to the store, and go nowhere.
+        assert!(raw.headers.contains(&(streams::CLAIM, "3".into())), "{:?}", raw.headers);
         assert!(raw.subject.starts_with("er.raw.") && raw.subject.ends_with(".acme"), "{}", raw.subject);
         assert_eq!(raw.payload.unpack().unwrap(), out.payload.unpack().unwrap());
     }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use async_nats::jetstream::kv::Store;
 use async_nats::jetstream::Context;
+use bytes::Bytes;
 use er_event::event::{filter_matches, parse_batch, rfc3339_us, time_us, BatchWriter};
 use er_event::stored::PAGE_EVENTS_MAX;
 use er_provider_kit::Caller;
@@ -72,6 +73,9 @@ struct Replay {
     /// How much of the window is read at once, in microseconds.
     #[serde(default = "first_slice")]
     slice_us: i64,
+    /// When the consumer's place was made: another of that name has another. 0: that was not written down yet.
+    #[serde(default)]
+    place_us: u64,
     done: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     message: Option<String>,
@@ -109,7 +113,7 @@ struct Done {
 
 // === beginning ===
 
-pub async fn begin(parts: &Parts, tenant: &str, window: Window, by: String) -> Result<String, Fault> {
+pub async fn begin(parts: &Parts, tenant: &str, place_us: u64, window: Window, by: String) -> Result<String, Fault> {
     let away = |e: anyhow::Error| unavailable("replays", &format!("{e:#}"));
     check(&window)?;
     let bucket = parts.bucket(REPLAYS_BUCKET).map_err(away)?;
@@ -133,6 +137,7 @@ pub async fn begin(parts: &Parts, tenant: &str, window: Window, by: String) -> R
         consumer: window.consumer,
         reached: window.since.clone(),
         slice_us: SLICE_US,
+        place_us,
         from: window.since,
         to: window.until,
         types: window.types,
@@ -271,7 +276,8 @@ impl Job {
                 return Ok(End::TakenOver);
             }
         }
-        Ok(End::Over)
+        // It may have gone while the last of them was written.
+        Ok(if self.is_there().await? { End::Over } else { End::NoConsumer })
     }
 
     fn reached_us(&self) -> anyhow::Result<i64> {
@@ -318,16 +324,27 @@ impl Job {
     /// Waits until the consumer has taken most of what was replayed before. False: it is gone.
     async fn room(&self) -> anyhow::Result<bool> {
         let Replay { tenant, consumer, .. } = &self.replay;
-        while retry::is_taken(&self.js, tenant, consumer).await? {
+        while self.is_there().await? {
             if retry::has_room(&self.js, tenant, consumer, WAITING_MAX).await? {
                 return Ok(true);
             }
             tokio::time::sleep(WAIT).await;
         }
-        // What was written while it went would wait for the next one of that name.
-        let stream = self.js.get_stream(streams::RETRY).await.context("the stream of retries")?;
-        stream.purge().filter(streams::retry_subject(tenant, consumer)).await?;
         Ok(false)
+    }
+
+    /// Whether the consumer is still the one that the replay was begun for. Where there is none any more, what was written
+    /// while it went is removed: it would wait for the next one of that name.
+    async fn is_there(&self) -> anyhow::Result<bool> {
+        let Replay { tenant, consumer, place_us, .. } = &self.replay;
+        match retry::place(&self.js, tenant, consumer).await? {
+            Some(there) => Ok(*place_us == 0 || *place_us == there),
+            None => {
+                let stream = self.js.get_stream(streams::RETRY).await.context("the stream of retries")?;
+                stream.purge().filter(streams::retry_subject(tenant, consumer)).await?;
+                Ok(false)
+            }
+        }
     }
 
     /// Publishes a page's events of the wanted types, oldest first, and says how many they are. What the consumer itself does
@@ -358,13 +375,18 @@ impl Job {
     /// Writes down how far it is. False: somebody else did.
     async fn note(&mut self) -> anyhow::Result<bool> {
         use async_nats::jetstream::kv::UpdateErrorKind;
-        let text = serde_json::to_vec(&self.replay)?;
-        match self.bucket.update(key(&self.replay), text.into(), self.revision).await {
+        let text: Bytes = serde_json::to_vec(&self.replay)?.into();
+        match self.bucket.update(key(&self.replay), text.clone(), self.revision).await {
             Ok(revision) => {
                 self.revision = revision;
                 Ok(true)
             }
-            Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => Ok(false),
+            Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {
+                // What is there may be what was written, and not acknowledged in time.
+                let own = self.bucket.entry(key(&self.replay)).await?.filter(|entry| entry.value == text);
+                self.revision = own.as_ref().map_or(self.revision, |entry| entry.revision);
+                Ok(own.is_some())
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use async_nats::jetstream::consumer::pull;
-use async_nats::jetstream::Context;
+use async_nats::jetstream::consumer::Info;
+use async_nats::jetstream::response::Response;
+use async_nats::jetstream::{Context, ErrorCode};
 use er_event::dead::DeadLetter;
 use er_event::event::{hash64, BatchWriter, EventRef};
 use er_provider_kit::metrics::{dropped, retried, Stage};
@@ -129,23 +130,31 @@ pub async fn has_room(js: &Context, tenant: &str, consumer: &str, messages_max: 
     Ok(leaves_room(messages, messages_max, bytes, bytes_max))
 }
 
-/// Whether somebody takes the consumer's retries: not where there is no such consumer.
-pub async fn is_taken(js: &Context, tenant: &str, consumer: &str) -> anyhow::Result<bool> {
+/// When the place was made from which a consumer's retries are taken, in microseconds since 1970; none where there is none, and
+/// so nobody takes them.
+pub async fn place(js: &Context, tenant: &str, consumer: &str) -> anyhow::Result<Option<u64>> {
     if !er_tenant::consumers::valid_place(consumer) {
-        return Ok(false);
+        return Ok(None);
     }
-    let stream = js.get_stream(streams::RETRY).await.context("the stream of retries")?;
     let subject = streams::retry_subject(tenant, consumer);
     for durable in [durable(tenant, consumer), consumer.to_owned()] {
         let [_, name] = streams::delivery_names(&durable);
-        // A place of that name may be another tenant's.
-        if let Ok(found) = stream.get_consumer::<pull::Config>(&name).await {
-            if found.cached_info().config.filter_subject == subject {
-                return Ok(true);
+        let asked = format!("CONSUMER.INFO.{}.{name}", streams::RETRY);
+        match js
+            .request::<_, _, Response<Info>>(asked, &serde_json::json!({}))
+            .await
+            .context("the consumers of retries")?
+        {
+            // A place of that name may be another tenant's.
+            Response::Ok(Info { config, created, .. }) if config.filter_subject == subject => {
+                return Ok(Some(u64::try_from(created.unix_timestamp_nanos() / 1_000)?));
             }
+            Response::Ok(_) => {}
+            Response::Err { error } if error.error_code() == ErrorCode::CONSUMER_NOT_FOUND => {}
+            Response::Err { error } => return Err(error).context("the consumers of retries"),
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// `messages` are the consumer's, `bytes` of the stream. Where others fill half of the stream, who has little there goes on.

@@ -29,7 +29,8 @@ pub struct ProviderSettings {
     pub strikes_max: u32,
     /// Tenants that metrics name; what is of more is told as one sum.
     pub metrics_tenants_max: usize,
-    /// Reads of live tails under way at once: of a tenant, and of all.
+    /// Reads of live tails under way at once: of a tenant, and of all. Each holds an instance of the API for as long as it lasts:
+    /// about half of those that the manifest gives it.
     pub tails_tenant_max: usize,
     pub tails_max: usize,
     /// Between two looks at what waits in the streams.
@@ -109,8 +110,8 @@ impl ProviderSettings {
             replicas: s.number("replicas", 1, 1..=5)?,
             strikes_max: s.number("strikes_max", 5, 0..=1_000)?,
             metrics_tenants_max: s.number("metrics_tenants_max", 50, 0..=1_000)?,
-            tails_tenant_max: s.number("tails_tenant_max", 16, 1..=1_000)?,
-            tails_max: s.number("tails_max", 128, 1..=10_000)?,
+            tails_tenant_max: s.number("tails_tenant_max", 8, 1..=1_000)?,
+            tails_max: s.number("tails_max", 32, 1..=10_000)?,
             backlog_every: s.millis("backlog_every_ms", 5_000, 100..=600_000)?,
             policy: s.text("policy").map(str::to_string),
         };

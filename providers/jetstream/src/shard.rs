@@ -288,7 +288,7 @@ impl Shard {
                 Err(reason) => {
                     evaluations.push(0);
                     repeated.push(0);
-                    dead.push(given_up(tenant, group, event, reason));
+                    dead.push(given_up(tenant, group, event, claim, reason));
                 }
             }
         }
@@ -338,9 +338,9 @@ fn first(group: &Group) -> (u64, &str) {
 }
 
 /// The dead letter of an event that breaks the engine.
-fn given_up(tenant: &str, group: &Group, event: &str, reason: String) -> Outgoing {
+fn given_up(tenant: &str, group: &Group, event: &str, claim: u64, reason: String) -> Outgoing {
     let (received_us, round) = first(group);
-    dead_letter(
+    let letter = dead_letter(
         tenant,
         received_us,
         round,
@@ -353,7 +353,8 @@ fn given_up(tenant: &str, group: &Group, event: &str, reason: String) -> Outgoin
             time_us: i64::try_from(now_us()).unwrap_or(i64::MAX),
             event: event.to_string(),
         },
-    )
+    );
+    Outgoing { headers: vec![(streams::CLAIM, claim.to_string())], ..letter }
 }
 
 fn text(batch: &[u8]) -> Result<&str, String> {

@@ -43,6 +43,10 @@ pub const EVENTS_COUNT: &str = "Er-Events";
 /// given up again is another dead letter then, and not a repeat of the one before.
 pub const ROUND: &str = "Er-Round";
 
+/// Header: the place in `ER_RAW` of the message that first brought the event, on what is made of its dead letter. It may have
+/// claimed the event in the store before it was given up.
+pub const CLAIM: &str = "Er-Claim";
+
 /// How long JetStream remembers message ids. Longer than any redelivery of ours takes to come back.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(600);
 /// Raw messages of one tenant in one shard that may wait for the engine. Past that the tenant has to wait.
