@@ -17,8 +17,9 @@ const LISTENS_WITHIN: Duration = Duration::from_millis(1_500);
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// Longer than any caller of ours waits.
 pub const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
-/// As long as anybody waits who only looks. A host that compiles answers pings and nothing else, and is looked at often.
-pub const READS_WITHIN: Duration = Duration::from_secs(5);
+/// A little longer than whoever only looks (`er deploy`, control: 10 s): an answer in a host's place would say that it runs
+/// nothing. A host that compiles answers pings and nothing else, and is looked at often.
+pub const READS_WITHIN: Duration = Duration::from_secs(12);
 const INVENTORY_WITHIN: Duration = Duration::from_secs(2);
 /// wadm puts a link's configuration and the link at about the same time.
 const CONFIG_WITHIN: Duration = Duration::from_secs(1);

@@ -41,6 +41,8 @@ const WAIT: Duration = Duration::from_millis(250);
 const AWAY_WAIT: Duration = Duration::from_secs(1);
 /// Without a step for so long, a replay is given up.
 const AWAY_MAX: Duration = Duration::from_secs(600);
+/// A step that fails after so long fails for another reason than the one before it.
+const STREAK: Duration = Duration::from_secs(60);
 /// On an event that a rule dropped: it is stored and goes to nobody.
 const DROPPED: &str = "erdropped";
 
@@ -73,6 +75,9 @@ struct Replay {
     /// How much of the window is read at once, in microseconds.
     #[serde(default = "first_slice")]
     slice_us: i64,
+    /// Who wrote this: tells what one wrote from what another wrote who works on the same.
+    #[serde(default)]
+    worker: u64,
     /// When the consumer's place was made: another of that name has another. 0: that was not written down yet.
     #[serde(default)]
     place_us: u64,
@@ -137,6 +142,7 @@ pub async fn begin(parts: &Parts, tenant: &str, place_us: u64, window: Window, b
         consumer: window.consumer,
         reached: window.since.clone(),
         slice_us: SLICE_US,
+        worker: token(),
         place_us,
         from: window.since,
         to: window.until,
@@ -211,6 +217,7 @@ pub fn resume(parts: &Parts) -> anyhow::Result<()> {
                 info!(tenant = replay.tenant, id = replay.id, reached = replay.reached, "replay goes on");
                 let (js, caller, archive) = (js.clone(), caller.clone(), archive.clone());
                 let (bucket, revision) = (bucket.clone(), entry.revision);
+                let replay = Replay { worker: token(), ..replay };
                 tokio::spawn(Job { js, caller, archive, bucket, replay, revision }.run());
             }
         }
@@ -227,9 +234,9 @@ impl Job {
     }
 
     async fn run(mut self) {
-        let mut last = Instant::now();
+        let mut failing = None;
         loop {
-            let before = self.replay.reached.clone();
+            let (before, began) = (self.replay.reached.clone(), Instant::now());
             match self.work().await {
                 Ok(End::Over) => {
                     (self.replay.state, self.replay.done) = (State::Done, true);
@@ -243,10 +250,11 @@ impl Job {
                 Ok(End::TakenOver) => return,
                 Err(error) => {
                     warn!(id = self.replay.id, error = format!("{error:#}"), "replay waits");
-                    if self.replay.reached != before {
-                        last = Instant::now();
+                    // It came further, or waited for its consumer for long: this failure is a new one.
+                    if self.replay.reached != before || began.elapsed() > STREAK {
+                        failing = None;
                     }
-                    if last.elapsed() > AWAY_MAX {
+                    if failing.get_or_insert_with(Instant::now).elapsed() > AWAY_MAX {
                         (self.replay.state, self.replay.done) = (State::Failed, true);
                         self.replay.message = Some(format!("{error:#}"));
                         break;
@@ -383,9 +391,13 @@ impl Job {
             }
             Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {
                 // What is there may be what was written, and not acknowledged in time.
-                let own = self.bucket.entry(key(&self.replay)).await?.filter(|entry| entry.value == text);
-                self.revision = own.as_ref().map_or(self.revision, |entry| entry.revision);
-                Ok(own.is_some())
+                let subject = format!("$KV.{}.{}", self.bucket.name, key(&self.replay));
+                let last = self.bucket.stream.get_last_raw_message_by_subject(&subject).await?;
+                if last.payload != text {
+                    return Ok(false);
+                }
+                self.revision = last.sequence;
+                Ok(true)
             }
             Err(error) => Err(error.into()),
         }
@@ -395,6 +407,11 @@ impl Job {
 /// How long so many events take at least.
 fn pause(events: u64, events_per_s: u32) -> Duration {
     Duration::from_secs_f64(events as f64 / f64::from(events_per_s.max(1)))
+}
+
+fn token() -> u64 {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    std::hash::RandomState::new().build_hasher().finish()
 }
 
 fn micros(text: &str) -> anyhow::Result<i64> {

@@ -202,7 +202,7 @@ impl Shard {
         id: &str,
         group: &Group,
     ) -> Result<(), String> {
-        let (received_us, round) = first(group);
+        let (received_us, _) = first(group);
         // The engine answers when all of it is stored.
         let latency = Duration::from_micros(now_us().saturating_sub(received_us));
         histogram!("eventrunner_engine_ingest_to_store_seconds").record(latency);
@@ -229,22 +229,12 @@ impl Shard {
             });
         }
         if outcome.dead != "[]" {
+            // What came before, or was redriven, is in a group of its own.
+            let claim = if group.deliveries.len() == 1 { group.claims().iter().next() } else { None };
             let items = read_dead(&outcome.dead).map_err(|e| format!("engine's dead letters: {e}"))?;
             for item in items {
-                out.push(dead_letter(
-                    tenant,
-                    received_us,
-                    round,
-                    &DeadLetter {
-                        stage: item.stage.into_owned(),
-                        reason: item.reason.into_owned(),
-                        attempts: 1,
-                        consumer: None,
-                        revision: None,
-                        time_us: i64::try_from(now_us()).unwrap_or(i64::MAX),
-                        event: item.event.to_string(),
-                    },
-                ));
+                let letter = given_up(item.stage.into_owned(), item.reason.into_owned(), 1, item.event);
+                out.push(letter_of(tenant, group, claim, &letter));
             }
         }
         publish_all(&self.js, out).await.map_err(|e| e.to_string())?;
@@ -288,7 +278,9 @@ impl Shard {
                 Err(reason) => {
                     evaluations.push(0);
                     repeated.push(0);
-                    dead.push(given_up(tenant, group, event, claim, reason));
+                    let attempts = u32::try_from(ISOLATE_AFTER).unwrap_or(u32::MAX);
+                    let letter = given_up("engine".into(), reason, attempts, event);
+                    dead.push(letter_of(tenant, group, Some(claim), &letter));
                 }
             }
         }
@@ -337,24 +329,24 @@ fn first(group: &Group) -> (u64, &str) {
     group.deliveries.first().map_or((0, ""), |first| (first.received_us(), first.round()))
 }
 
-/// The dead letter of an event that breaks the engine.
-fn given_up(tenant: &str, group: &Group, event: &str, claim: u64, reason: String) -> Outgoing {
+/// What is said of an event that goes no further.
+fn given_up(stage: String, reason: String, attempts: u32, event: &str) -> DeadLetter {
+    DeadLetter {
+        stage,
+        reason,
+        attempts,
+        consumer: None,
+        revision: None,
+        time_us: i64::try_from(now_us()).unwrap_or(i64::MAX),
+        event: event.to_string(),
+    }
+}
+
+/// The dead letter of an event of a group. `claim`: by which the store may know it.
+fn letter_of(tenant: &str, group: &Group, claim: Option<u64>, letter: &DeadLetter) -> Outgoing {
     let (received_us, round) = first(group);
-    let letter = dead_letter(
-        tenant,
-        received_us,
-        round,
-        &DeadLetter {
-            stage: "engine".into(),
-            reason,
-            attempts: u32::try_from(ISOLATE_AFTER).unwrap_or(u32::MAX),
-            consumer: None,
-            revision: None,
-            time_us: i64::try_from(now_us()).unwrap_or(i64::MAX),
-            event: event.to_string(),
-        },
-    );
-    Outgoing { headers: vec![(streams::CLAIM, claim.to_string())], ..letter }
+    let headers = claim.map(|claim| (streams::CLAIM, claim.to_string())).into_iter().collect();
+    Outgoing { headers, ..dead_letter(tenant, received_us, round, letter) }
 }
 
 fn text(batch: &[u8]) -> Result<&str, String> {
