@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use er_event::dead::DeadLetter;
-use er_event::event::{filter_matches, parse_batch, split, types, BatchWriter, EventRef};
+use er_event::event::{is_wanted, parse_batch, split, types, BatchWriter, EventRef};
 use er_event::Runs;
 use er_provider_kit::call::{CallError, Caller};
 use er_provider_kit::metrics::{failed, Stage};
@@ -207,11 +207,8 @@ impl Consumer {
 
     /// A consumer does not see what it emitted itself: that would be a loop.
     fn wants(&self, event: &EventRef<'_>) -> bool {
-        let wanted = |filters: &[String], value: &str| {
-            filters.is_empty() || filters.iter().any(|filter| filter_matches(filter, value))
-        };
-        wanted(&self.settings.types, &event.event_type)
-            && wanted(&self.settings.sources, &event.source)
+        is_wanted(&self.settings.types, &event.event_type)
+            && is_wanted(&self.settings.sources, &event.source)
             && self.routed_here(event)
             && event.extension("eremitter").is_none_or(|emitter| emitter != *self.id)
     }

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use async_nats::jetstream::kv::Store;
 use async_nats::jetstream::Context;
 use bytes::Bytes;
-use er_event::event::{filter_matches, parse_batch, rfc3339_us, time_us, BatchWriter};
+use er_event::event::{is_wanted, parse_batch, rfc3339_us, time_us, BatchWriter};
 use er_event::stored::PAGE_EVENTS_MAX;
 use er_provider_kit::Caller;
 use er_tenant::consumers::REPLAYS_BUCKET;
@@ -361,8 +361,7 @@ impl Job {
         let Replay { id, tenant, consumer, types, .. } = &self.replay;
         let mut batch = BatchWriter::new();
         for event in parse_batch(page)?.iter().rev() {
-            let wanted = types.is_empty() || types.iter().any(|filter| filter_matches(filter, &event.event_type));
-            if wanted && event.extension(DROPPED).is_none() {
+            if is_wanted(types, &event.event_type) && event.extension(DROPPED).is_none() {
                 batch.push(event.raw);
             }
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::consumer::{pull, AckPolicy, DeliverPolicy, ReplayPolicy};
-use er_event::event::{filter_matches, parse_batch, BatchWriter};
+use er_event::event::{is_wanted, parse_batch, BatchWriter};
 use futures::StreamExt as _;
 use parking_lot::Mutex;
 use wasmcloud_provider_sdk::Context;
@@ -185,7 +185,7 @@ impl Jetstream {
                 }
                 next = message.info().map_err(|e| anyhow::anyhow!(e))?.stream_sequence;
                 for event in parse_batch(text)? {
-                    if types.is_empty() || types.iter().any(|filter| filter_matches(filter, &event.event_type)) {
+                    if is_wanted(types, &event.event_type) {
                         page.push(event.raw);
                     }
                 }

@@ -1,11 +1,16 @@
-//! Which types a filter means.
+//! Which types or sources a filter means.
 
-/// Whether `ty` is what `filter` means: the same text, or any rest in place of a trailing `*`. `*` alone is all.
-pub fn filter_matches(filter: &str, ty: &str) -> bool {
+/// Whether `value` is what `filter` means: the same text, or any rest in place of a trailing `*`. `*` alone is all.
+pub fn filter_matches(filter: &str, value: &str) -> bool {
     match filter.strip_suffix('*') {
-        Some(prefix) => ty.starts_with(prefix),
-        None => filter == ty,
+        Some(prefix) => value.starts_with(prefix),
+        None => filter == value,
     }
+}
+
+/// Whether one of the filters means `value`; no filters mean all.
+pub fn is_wanted(filters: &[String], value: &str) -> bool {
+    filters.is_empty() || filters.iter().any(|filter| filter_matches(filter, value))
 }
 
 #[cfg(test)]

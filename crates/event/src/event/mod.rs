@@ -9,7 +9,7 @@ mod view;
 
 pub use batch::{parse_batch, split, types, BatchWriter};
 pub use edit::{with_extension, with_members};
-pub use filter::filter_matches;
+pub use filter::{filter_matches, is_wanted};
 pub use hash::{hash64, partition_of, PARTITIONS};
 pub use time::{rfc3339_us, time_us};
 pub use view::EventRef;
