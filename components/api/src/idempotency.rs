@@ -2,7 +2,7 @@
 //!
 //! What a POST with a key was answered is kept for a day, for the caller that sent it. The same request under the same key
 //! gets that answer again; another one is refused. Only what was done is kept: a refusal changed nothing, so that it may
-//! be tried again. What was drawn by chance, such as a new API key's secret, does not rest here: it is made of the
+//! be tried again. Of a failure (5xx) that is not known: it may be tried again as well, and draws the same. What was drawn by chance, such as a new API key's secret, does not rest here: it is made of the
 //! idempotency key, of which only a hash is kept, and can be made again only by who has it.
 
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -100,6 +100,14 @@ pub fn once(
                 backend.log(&format!("an answer could not be kept under its idempotency key: {}", fault.detail));
             }
             Ok(response)
+        }
+        // Perhaps it was done, and only its answer lost: who asks again does it at once, and draws what was drawn.
+        Err(problem) if problem.status >= 500 => {
+            record.begun_us = 0;
+            if let Err(fault) = backend.kv_put(IDEMPOTENCY_BUCKET, &place, &write(&record)?, Some(revision)) {
+                backend.log(&format!("an idempotency key could not be let go: {}", fault.detail));
+            }
+            Err(problem)
         }
         refused => {
             if let Err(fault) = backend.kv_delete(IDEMPOTENCY_BUCKET, &place) {

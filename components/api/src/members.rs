@@ -3,7 +3,7 @@
 use er_event::{Kind, Problem};
 use er_tenant::auth::Way;
 use er_tenant::members::{
-    key_subject, member_path, members_of, MemberRecord, MemberRole, NewMember, MEMBERS_BUCKET, MEMBERS_MAX,
+    key_subject, member_path, members_of, valid_user, MemberRecord, MemberRole, NewMember, MEMBERS_BUCKET, MEMBERS_MAX,
 };
 use er_tenant::{Lookup, Principal};
 use serde::Serialize;
@@ -110,8 +110,11 @@ pub fn whoami(backend: &dyn Backend, request: &Request<'_>) -> Result<Response, 
 }
 
 fn member(backend: &dyn Backend, tenant: &str, user: &str) -> Result<MemberRecord, Problem> {
-    let found = backend.kv_get(MEMBERS_BUCKET, &member_path(tenant, user)).or_problem()?;
-    let found = found.ok_or_else(|| Problem::new(Kind::NotFound, format!("{tenant} has no member {user}")))?;
+    let none = || Problem::new(Kind::NotFound, format!("{tenant} has no member {user}"));
+    if !valid_user(user) {
+        return Err(none());
+    }
+    let found = backend.kv_get(MEMBERS_BUCKET, &member_path(tenant, user)).or_problem()?.ok_or_else(none)?;
     read(&found.value)
 }
 

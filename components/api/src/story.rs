@@ -1,8 +1,7 @@
 //! What became of one event, as far as it can be told from where it rests.
 
-use er_event::event::EventRef;
+use er_event::event::{EventRef, CAUSE, CAUSE_SOURCE, DROPPED, ROUTE, RULES, TAGS};
 use er_event::{Kind, Problem};
-use er_rules::{CAUSE, CAUSE_SOURCE, DROPPED, ROUTE, RULES, TAGS};
 use serde::Serialize;
 use serde_json::Value;
 

@@ -100,7 +100,7 @@ pub fn delete(backend: &dyn Backend, id: &str) -> Result<Response, Problem> {
             suspended: record.suspended,
             keys_deleted: deleted,
             members_deleted,
-            note: "The tenant is suspended, its keys and members are deleted. Its events are kept; PATCH {\"suspended\":false} lets it in again with new keys.",
+            note: "The tenant is suspended, its keys and members are deleted. Its events are kept; PATCH {\"suspended\":false} lets it in again with new keys. Its plan goes on: an operator ends it with another (PUT /plan).",
         },
     )
 }

@@ -1,31 +1,13 @@
 //! What rules can do beside writing to `Event`.
 
-use er_event::event::HOP;
+use er_event::event::OWN_EXTENSIONS;
 use grl::{Host, Time, Value};
 
-use crate::{CAUSE, CAUSE_SOURCE, DROPPED, EMITS_MAX, MARKS_MAX, MARK_CHARS_MAX, ROUTE, RULES, TAGS};
+use crate::{EMITS_MAX, MARKS_MAX, MARK_CHARS_MAX};
 
-/// Attributes that are no extensions of the tenant's.
-const NOT_EXTENSIONS: [&str; 18] = [
-    "id",
-    "source",
-    "type",
-    "specversion",
-    "time",
-    "subject",
-    "data",
-    "data_base64",
-    "datacontenttype",
-    "dataschema",
-    HOP,
-    RULES,
-    TAGS,
-    ROUTE,
-    DROPPED,
-    CAUSE,
-    CAUSE_SOURCE,
-    "eremitter",
-];
+/// Attributes that are no extensions.
+const NOT_EXTENSIONS: [&str; 10] =
+    ["id", "source", "type", "specversion", "time", "subject", "data", "data_base64", "datacontenttype", "dataschema"];
 
 // Places in `Functions::eventrunner`.
 const DROP: usize = 0;
@@ -118,7 +100,7 @@ impl Host for Actions {
 
 impl Actions {
     fn extension(&mut self, name: &str, value: Option<&Value<'_>>) -> Result<(), String> {
-        if NOT_EXTENSIONS.contains(&name) {
+        if NOT_EXTENSIONS.contains(&name) || OWN_EXTENSIONS.contains(&name) {
             return Err(format!("SetExtension: `{name}` is no extension; write to Event.{name} where that is allowed"));
         }
         let value = match value {

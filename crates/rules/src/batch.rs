@@ -10,7 +10,7 @@ use er_event::{Reject, Runs};
 use serde::Serialize;
 
 use crate::event::{End, Rules, Verdict};
-use crate::STAGE;
+use crate::{MADE_MAX, STAGE};
 
 /// What the rules made of a batch, as the interface `rules` gives it.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,15 +46,16 @@ pub struct Stats {
 /// Runs every event, and every event that rules make from it, until no rule makes any more.
 pub fn evaluate(rules: &mut Rules<'_>, batch: &str) -> Result<Ruled, Reject> {
     let mut ends = Ends { events: Batches::with_capacity(batch.len() + batch.len() / 8), ..Ends::default() };
-    let mut made: Vec<String> = Vec::new();
     let rules_count = rules.len() as u64;
     let (mut passed, mut held, mut evaluations) = (Runs::default(), Runs::default(), Runs::default());
     for event in split(batch)? {
         let before = (ends.events.len, ends.stats.dropped, ends.stats.events);
-        made.extend(ends.note(rules.run(event)));
-        // Depth first: the hop limit bounds how far this goes, the emit limit how wide.
-        while let Some(event) = made.pop() {
-            made.extend(ends.note(rules.run(&event)));
+        let first = rules.run(event);
+        ends.stats.events += 1;
+        if first.emitted.is_empty() {
+            ends.note(first);
+        } else {
+            family(rules, event, first, &mut ends);
         }
         passed.push((ends.events.len - before.0) as u64);
         held.push((ends.stats.dropped - before.1) as u64);
@@ -73,6 +74,32 @@ pub fn evaluate(rules: &mut Rules<'_>, batch: &str) -> Result<Ruled, Reject> {
     })
 }
 
+/// An event from which others are made, and all that come of it: each before those that are made from it. Where that are too
+/// many, there are none, and the event itself is dead.
+fn family<'e>(rules: &mut Rules<'_>, event: &'e str, mut first: Verdict<'e>, ends: &mut Ends) {
+    let last_first = |made: &mut Verdict<'_>| std::mem::take(&mut made.emitted).into_iter().rev();
+    // Depth first: the hop limit bounds how far this goes, and the emit limit how wide.
+    let mut made: Vec<String> = last_first(&mut first).collect();
+    let mut count = made.len();
+    let mut verdicts = Vec::with_capacity(count);
+    while let Some(next) = made.pop() {
+        let mut verdict = rules.run(&next);
+        ends.stats.events += 1;
+        count += verdict.emitted.len();
+        if count > MADE_MAX {
+            let rule = verdict.fired.last().map_or("a rule", String::as_str);
+            let reason =
+                format!("{rule}: more than {MADE_MAX} events would be made from this one, from each other's events");
+            return ends.note(Verdict { end: End::Dead { reason }, event: event.into(), ..first });
+        }
+        made.extend(last_first(&mut verdict));
+        verdicts.push(verdict.into_owned());
+    }
+    ends.note(first);
+    ends.stats.emitted += verdicts.len();
+    verdicts.into_iter().for_each(|verdict| ends.note(verdict));
+}
+
 #[derive(Default)]
 struct Ends {
     events: Batches,
@@ -85,9 +112,7 @@ struct Ends {
 // === impl Ends ===
 
 impl Ends {
-    /// Gives the events that were made, the last first.
-    fn note(&mut self, verdict: Verdict<'_>) -> impl Iterator<Item = String> {
-        self.stats.events += 1;
+    fn note(&mut self, verdict: Verdict<'_>) {
         match verdict.end {
             End::Pass => self.events.push(&verdict.event),
             End::Dropped { .. } => {
@@ -102,8 +127,6 @@ impl Ends {
         for rule in verdict.fired {
             *self.stats.fired.entry(rule).or_default() += 1;
         }
-        self.stats.emitted += verdict.emitted.len();
-        verdict.emitted.into_iter().rev()
     }
 }
 
@@ -206,6 +229,33 @@ mod tests {
         let dead = read_dead(&out.dead).unwrap();
         assert_eq!(dead.len(), 1);
         assert!(dead[0].reason.contains("hop limit"), "{}", dead[0].reason);
+    }
+
+    #[test]
+    fn rules_that_make_ever_more_events_end_in_one_dead_letter() {
+        let flood = |emits: usize| {
+            format!(r#"rule Flood {{ when true then {} Retract("Flood"); }}"#, r#"Emit("f", 1); "#.repeat(emits))
+        };
+        let out = ruled(&flood(2), &batch(&["a", "b"]));
+        // Two, four, eight... of each: the seventh generation is one too many.
+        assert_eq!((types(&out.events).len(), out.stats.emitted), (0, 0));
+        let dead = read_dead(&out.dead).unwrap();
+        assert_eq!(dead.len(), 2, "{}", out.dead);
+        assert!(dead[0].reason.contains("more than 256 events"), "{}", dead[0].reason);
+        assert!(dead[0].event.contains(r#""type":"a""#), "as it came: {}", dead[0].event);
+        assert!(out.stats.events <= 2 * (MADE_MAX + 1), "{:?}", out.stats);
+        // Those that are no more than that all pass.
+        let tree = r#"
+            rule Root { when Event.type == "a" then EMITS Retract("Root"); }
+            rule Leaf { when Event.type == "b" then EMITS Retract("Leaf"); }
+        "#;
+        let tree = tree.replacen("EMITS", &r#"Emit("b", 1); "#.repeat(16), 1).replacen(
+            "EMITS",
+            &r#"Emit("c", 1); "#.repeat(15),
+            1,
+        );
+        let out = ruled(&tree, &batch(&["a"]));
+        assert_eq!((types(&out.events).len(), out.stats.emitted, &*out.dead), (MADE_MAX + 1, MADE_MAX, "[]"));
     }
 
     #[test]

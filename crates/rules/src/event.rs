@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 
 use er_event::admit::check_ruled;
-use er_event::event::{hash64, with_members, EventRef, HOP};
+use er_event::event::{hash64, with_members, EventRef, CAUSE, CAUSE_SOURCE, DROPPED, EMITTER, HOP, ROUTE, RULES, TAGS};
 use er_event::json::write_string;
 use er_event::limits::{EVENT_BYTES_MAX, HOPS_MAX};
 use grl::{Error, Limits, Options, Outcome, RuleSet, Scratch};
 use serde::Serialize;
 
 use crate::actions::{Actions, Away, Emit};
-use crate::{BUILT_BYTES_MAX, CAUSE, CAUSE_SOURCE, CYCLES_MAX, DROPPED, FACT, ROUTE, RULES, SOURCE, STEPS_MAX, TAGS};
+use crate::{BUILT_BYTES_MAX, CYCLES_MAX, FACT, SOURCE, STEPS_MAX};
 
 /// A rule set of one version, ready to run.
 pub struct Rules<'b> {
@@ -43,6 +43,13 @@ pub struct Verdict<'e> {
     pub emitted: Vec<String>,
     /// What `Log` was given.
     pub logged: Vec<String>,
+}
+
+impl Verdict<'_> {
+    pub(crate) fn into_owned(self) -> Verdict<'static> {
+        let Verdict { end, event, fired, emitted, logged } = self;
+        Verdict { end, event: event.into_owned().into(), fired, emitted, logged }
+    }
 }
 
 /// Why a rule fired, or did not.
@@ -196,8 +203,14 @@ fn room(event: &str) -> Result<(), String> {
 
 /// Rules may change everything about an event but which one it is: the store and the streams know it by that.
 fn check(before: &str, after: &str) -> Result<(), String> {
-    check_ruled(after).map_err(|what| format!("the rules left something that is no event: {what}"))?;
-    let (before, after) = (view(before)?, view(after)?);
+    let before = view(before)?;
+    check_ruled(after, Some(&before.event_type))
+        .map_err(|what| format!("the rules left something that is no event: {what}"))?;
+    let after = view(after)?;
+    // How far it has come is what ends circles of consumers.
+    if let Some(name) = [EMITTER, HOP].into_iter().find(|name| before.extension(name) != after.extension(name)) {
+        return Err(format!("the rules changed Event.{name}, which is the platform's own"));
+    }
     for (name, was, is) in [("id", before.id, after.id), ("source", before.source, after.source)] {
         if was != is {
             return Err(format!("the rules changed Event.{name} from {was:?} to {is:?}, which they may not"));
@@ -243,7 +256,7 @@ fn derived(parent: &EventRef<'_>, emit: &Emit, index: usize, hop: u32) -> Result
     ]);
     let members: Vec<(&str, &str)> = members.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let event = with_members("{}", &members);
-    check_ruled(&event).map_err(|what| format!("Emit made something that is no event: {what}"))?;
+    check_ruled(&event, None).map_err(|what| format!("Emit made something that is no event: {what}"))?;
     Ok(event)
 }
 
@@ -339,6 +352,8 @@ mod tests {
             (r#"Event.source = "/other";"#, "changed Event.source"),
             (r#"Event.type = "";"#, "`type` is empty"),
             (r#"Event.type = "io.eventrunner.raw";"#, "the platform's own"),
+            ("Event.erhop = 0;", "the platform's own"),
+            (r#"Event.eremitter = "other";"#, "the platform's own"),
             (r#"Event.Bad = 1;"#, "attribute's name"),
             (r#"Tag("a b");"#, "Tag"),
             (r#"SetExtension("id", "2");"#, "`id` is no extension"),
@@ -350,6 +365,19 @@ mod tests {
             assert!(dead(&verdict).contains(what), "{then}: {:?}", verdict.end);
             assert_eq!(verdict.event, EVENT);
         }
+    }
+
+    #[test]
+    fn rules_change_an_event_whose_type_the_platform_gave() {
+        let event = EVENT
+            .replace(&format!("\"type\":\"{}\"", view(EVENT).unwrap().event_type), r#""type":"io.eventrunner.json""#);
+        assert!(event.contains("io.eventrunner.json"));
+        for then in ["Event.data.total = 7;", r#"SetExtension("region", "eu");"#] {
+            let verdict = run_on(&format!(r#"rule R {{ when true then {then} Retract("R"); }}"#), &event);
+            assert_eq!(verdict.end, End::Pass, "{then}");
+        }
+        let verdict = run_on(r#"rule R { when true then Drop("noise"); Retract("R"); }"#, &event);
+        assert!(matches!(verdict.end, End::Dropped { .. }), "{:?}", verdict.end);
     }
 
     #[test]

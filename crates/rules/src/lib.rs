@@ -16,18 +16,6 @@ pub use text::{pack, unpack, TextError};
 
 /// The fact that rules see and change: the CloudEvent as a JSON object.
 pub const FACT: &str = "Event";
-/// Extension: the version of the rule set, and the rules that fired.
-pub const RULES: &str = "errules";
-/// Extension: tags that rules gave, joined by commas.
-pub const TAGS: &str = "ertags";
-/// Extension: the sub-streams that rules routed the event to, joined by commas.
-pub const ROUTE: &str = "erroute";
-/// Extension: why a rule dropped the event.
-pub const DROPPED: &str = "erdropped";
-/// Extension: the id of the event that this one was made from.
-pub const CAUSE: &str = "ercause";
-/// Extension: the source of the event that this one was made from.
-pub const CAUSE_SOURCE: &str = "ercausesource";
 /// The source of events that rules make.
 pub const SOURCE: &str = "/rules";
 /// The stage of dead letters that rules make.
@@ -35,6 +23,8 @@ pub const STAGE: &str = "rules";
 
 /// Events that rules may make from one event.
 pub const EMITS_MAX: usize = 16;
+/// Events that rules may make from one that came in, those that they make from made ones counted too.
+pub const MADE_MAX: usize = 256;
 /// Tags, routes and extensions that one event may get, each.
 pub const MARKS_MAX: usize = 16;
 /// A tag or a route.

@@ -59,3 +59,23 @@ fn mistake(texts: &Texts, found: &Diagnostic) -> Mistake {
         excerpt: found.render(text, name),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use er_tenant::rules::Text;
+
+    fn texts(rules: usize) -> Texts {
+        let rule = |n| format!("rule R{n} {{ when Event.type == \"{n}\" then Tag(\"x\"); Retract(\"R{n}\"); }}\n");
+        let text = (0..rules).map(rule).collect();
+        [("all".to_owned(), Text { language: Language::Grl, text })].into()
+    }
+
+    #[test]
+    fn a_tenant_has_so_many_rules_and_no_more() {
+        assert_eq!(compile(&texts(RULES_MAX)).map(|compiled| compiled.names.len()), Ok(RULES_MAX));
+        let mistakes = compile(&texts(RULES_MAX + 1)).unwrap_err();
+        assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+        assert!(mistakes[0].message.contains("10001 rules, and may have 10000"), "{mistakes:?}");
+    }
+}

@@ -130,12 +130,6 @@ pub struct Replay {
     sent: u64,
     /// Up to here, events of the window were handed over.
     reached: String,
-    /// How much of the window is read at once, in microseconds.
-    slice_us: i64,
-    /// Which of the providers wrote this last.
-    worker: u64,
-    /// When the consumer's place in the streams was made, in microseconds since 1970.
-    place_us: u64,
     done: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,

@@ -1,5 +1,5 @@
 use er_event::keys::Role;
-use er_tenant::rules::{set_path, version_path, RULES_BUCKET, VERSIONS_MAX};
+use er_tenant::rules::{set_path, version_path, RULES_BUCKET, TEXTS_MAX, VERSIONS_MAX};
 use serde_json::json;
 
 use super::world::{json, whole, World};
@@ -58,6 +58,19 @@ fn a_refused_text_changes_nothing_and_names_every_mistake() {
     assert_eq!(put(&world, &admin, "b", "text/plain", RULE).status, 422);
     assert_eq!(put(&world, &admin, "Bad", "text/plain", RULE).status, 422);
     assert_eq!(put(&world, &admin, "a", "text/plain", "").status, 422);
+}
+
+#[test]
+fn a_tenant_has_so_many_texts_and_no_more() {
+    let (world, admin) = admin();
+    let rule = |n| format!("rule R{n} {{ when Event.type == \"{n}\" then Tag(\"x\"); Retract(\"R{n}\"); }}");
+    for n in 0..TEXTS_MAX {
+        assert_eq!(put(&world, &admin, &format!("t{n}"), "text/plain", &rule(n)).status, 201);
+    }
+    let refused = put(&world, &admin, "more", "text/plain", &rule(TEXTS_MAX));
+    assert_eq!(refused.status, 422);
+    assert!(refused.body.contains("201 rule texts, and may have 200"), "{}", refused.body);
+    assert_eq!(put(&world, &admin, "t0", "text/plain", &rule(TEXTS_MAX)).status, 200, "one of those it has");
 }
 
 #[test]

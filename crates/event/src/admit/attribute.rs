@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
 
-use crate::event::{time_us, RESERVED_TYPES};
+use crate::event::{time_us, OWN_EXTENSIONS, RESERVED_TYPES};
 use crate::json;
 use crate::limits::{ATTRIBUTE_BYTES_MAX, ATTRIBUTE_NAME_CHARS_MAX};
 use crate::{Kind, Problem};
@@ -71,12 +71,24 @@ pub(crate) fn text(name: &str, value: &str) -> Result<(), Problem> {
         "datacontenttype" if Media::parse(value).is_err() => {
             Err(wrong(name, format!("`datacontenttype` {value:?} is no media type"), "Write it like application/json."))
         }
-        "type" if value.starts_with(RESERVED_TYPES) => Err(wrong(
+        _ => Ok(()),
+    }
+}
+
+/// Why an attribute of this name and value is the platform's to set; none where it is not.
+pub(crate) fn own(name: &str, value: &str) -> Option<Problem> {
+    match name {
+        "type" if value.starts_with(RESERVED_TYPES) => Some(wrong(
             name,
             format!("types starting with `{RESERVED_TYPES}` are the platform's own"),
             "Choose another type, such as a reversed domain name of yours.",
         )),
-        _ => Ok(()),
+        _ if OWN_EXTENSIONS.contains(&name) => Some(wrong(
+            name,
+            format!("`{name}` is the platform's own"),
+            "Leave it out: the platform sets it. An extension of yours needs another name.",
+        )),
+        _ => None,
     }
 }
 

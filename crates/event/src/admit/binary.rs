@@ -67,6 +67,9 @@ impl<'a> Attributes<'a> {
             }
             attribute::name(name)?;
             attribute::text(name, &value)?;
+            if let Some(problem) = attribute::own(name, &value) {
+                return Err(problem);
+            }
             if name == "specversion" {
                 all.specversion = true;
                 continue;

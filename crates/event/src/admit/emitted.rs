@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::event::{hash_seeded, with_members};
+use crate::event::{hash_seeded, with_members, EMITTER, HOP};
 use crate::json::write_string;
 use crate::Problem;
 
@@ -29,9 +29,12 @@ pub fn admit_emitted(
     let mut name = String::new();
     write_string(&mut name, emitter);
     let mut events = 0;
-    each(batch, |event| {
+    each(batch, |mut event| {
         event.complete(false)?;
-        let mut members = vec![("eremitter", &*name), ("erhop", &*hop)];
+        if let Some(problem) = event.own_type.take() {
+            return Err(problem);
+        }
+        let mut members = vec![(EMITTER, &*name), (HOP, &*hop)];
         if !event.specversion {
             members.push(("specversion", "\"1.0\""));
         }

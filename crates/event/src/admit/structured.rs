@@ -86,10 +86,14 @@ pub(super) struct Event<'a> {
     time_key: bool,
     id: Option<Cow<'a, str>>,
     source: Option<Cow<'a, str>>,
-    event_type: bool,
+    pub(super) event_type: Option<Cow<'a, str>>,
     partition_key: Option<Cow<'a, str>>,
     data: bool,
     data_base64: bool,
+    /// Its type is the platform's to give.
+    pub(super) own_type: Option<Problem>,
+    /// It has an extension that is the platform's to set.
+    own_extension: Option<Problem>,
 }
 
 impl<'a> Event<'a> {
@@ -105,15 +109,21 @@ impl<'a> Event<'a> {
             time_key: false,
             id: None,
             source: None,
-            event_type: false,
+            event_type: None,
             partition_key: None,
             data: false,
             data_base64: false,
+            own_type: None,
+            own_extension: None,
         };
         let mut open = checker.object()?;
         while let Some((key, at)) = checker.member(&mut open)? {
             let value = checker.value()?;
             event.member(&key, value).map_err(|problem| placed(problem, body, at))?;
+            if let Some(problem) = attribute::own(&key, event.event_type.as_deref().unwrap_or_default()) {
+                let own = if key == "type" { &mut event.own_type } else { &mut event.own_extension };
+                own.get_or_insert_with(|| placed(problem, body, at));
+            }
         }
         event.raw = &body[start..checker.at()];
         Ok(event)
@@ -123,7 +133,7 @@ impl<'a> Event<'a> {
         match key {
             "id" => self.id = attribute::json_text(key, value)?,
             "source" => self.source = attribute::json_text(key, value)?,
-            "type" => self.event_type = attribute::json_text(key, value)?.is_some(),
+            "type" => self.event_type = attribute::json_text(key, value)?,
             "specversion" => self.specversion = attribute::json_text(key, value)?.is_some(),
             "time" => {
                 self.time_key = true;
@@ -149,7 +159,7 @@ impl<'a> Event<'a> {
             ("specversion", self.specversion || !strict, "Add `specversion` with the value \"1.0\"."),
             ("id", self.id.is_some(), "Add `id`, unique within the source."),
             ("source", self.source.is_some(), "Add `source`, a URI reference that says where the event comes from."),
-            ("type", self.event_type, "Add `type`, such as com.example.order.placed."),
+            ("type", self.event_type.is_some(), "Add `type`, such as com.example.order.placed."),
         ];
         if let Some((name, _, mend)) = missing.into_iter().find(|(_, there, _)| !there) {
             return Err(
@@ -167,8 +177,12 @@ impl<'a> Event<'a> {
         placed(problem, self.body, self.start)
     }
 
-    fn draft(self, received: &Received, strict: bool) -> Result<Draft<'a>, Problem> {
+    /// As a sender's, who leaves to the platform what is its own.
+    fn draft(mut self, received: &Received, strict: bool) -> Result<Draft<'a>, Problem> {
         self.complete(strict)?;
+        if let Some(problem) = self.own_type.take().or_else(|| self.own_extension.take()) {
+            return Err(problem);
+        }
         let text = if self.time {
             Cow::Borrowed(self.raw)
         } else if self.time_key {

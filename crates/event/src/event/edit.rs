@@ -1,5 +1,7 @@
 //! Setting attributes of an event without taking its text apart.
 
+use std::borrow::Cow;
+
 use crate::json::{write_string, Members};
 
 /// The event with the top-level string attribute `name` set to `value`: replaced where it is, else added at the end.
@@ -11,7 +13,7 @@ pub fn with_extension(raw: &str, name: &str, value: &str) -> String {
 }
 
 /// The event with top-level members set to JSON texts: replaced where they are, else added at the end in their order.
-/// The names need no escape.
+/// The names need no escape, and have none afterwards: whoever looks for one in the text finds it.
 pub fn with_members(raw: &str, members: &[(&str, &str)]) -> String {
     let Some(walk) = Members::of(raw) else { return raw.to_owned() };
     let Some(close) = raw.rfind('}') else { return raw.to_owned() };
@@ -24,7 +26,14 @@ pub fn with_members(raw: &str, members: &[(&str, &str)]) -> String {
         empty = false;
         if let Some(which) = members.iter().position(|(name, _)| *name == member.key) {
             met |= 1 << which;
-            out.push_str(&raw[copied..member.start]);
+            if matches!(member.key, Cow::Borrowed(_)) {
+                out.push_str(&raw[copied..member.start]);
+            } else {
+                out.push_str(&raw[copied..member.at]);
+                out.push('"');
+                out.push_str(members[which].0);
+                out.push_str("\":");
+            }
             out.push_str(members[which].1);
             copied = member.start + member.value.len();
         }
@@ -58,6 +67,12 @@ mod tests {
     fn an_attribute_is_replaced_where_it_is_and_nowhere_deeper() {
         let raw = r#"{"data":{"er":1}, "er" : null ,"z":"}"}"#;
         assert_eq!(with_extension(raw, "er", "x"), r#"{"data":{"er":1}, "er" : "x" ,"z":"}"}"#);
+    }
+
+    #[test]
+    fn a_name_that_is_replaced_is_written_plainly() {
+        let raw = r#"{"a":1, "\u0065r" : 2 ,"b":3}"#;
+        assert_eq!(with_members(raw, &[("er", "7")]), r#"{"a":1, "er":7 ,"b":3}"#);
     }
 
     #[test]

@@ -96,6 +96,8 @@ pub(super) fn key(text: &str, at: usize) -> Option<(Cow<'_, str>, usize)> {
 pub(crate) struct Member<'a> {
     pub(crate) key: Cow<'a, str>,
     pub(crate) value: &'a str,
+    /// Where its key starts.
+    pub(crate) at: usize,
     /// Where `value` starts.
     pub(crate) start: usize,
 }
@@ -145,11 +147,12 @@ impl<'a> Members<'a> {
     #[inline]
     fn step(&mut self) -> Option<Member<'a>> {
         let bytes = self.text.as_bytes();
-        let (key, start) = key(self.text, self.at)?;
+        let at = self.at;
+        let (key, start) = key(self.text, at)?;
         let end = value(bytes, start);
         let value = self.text.get(start..end)?;
         self.at = after(bytes, end, b'}')?;
-        (!value.is_empty()).then_some(Member { key, value, start })
+        (!value.is_empty()).then_some(Member { key, value, at, start })
     }
 }
 

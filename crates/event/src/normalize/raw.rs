@@ -82,9 +82,11 @@ fn write(mapping: &Mapping, input: &Input<'_>, envelope: &Envelope<'_>) -> Resul
     out.push_str("{\"specversion\":\"1.0\"");
     for (name, value) in attributes {
         let Some(value) = value else { continue };
-        if !(name == "type" && value == JSON_TYPE) {
-            attribute::text(name, &value).map_err(|problem| format!("{}: {}", mapping.label, problem.detail))?;
-        }
+        let fits = attribute::text(name, &value).and_then(|()| match attribute::own(name, &value) {
+            Some(problem) if value != JSON_TYPE => Err(problem),
+            _ => Ok(()),
+        });
+        fits.map_err(|problem| format!("{}: {}", mapping.label, problem.detail))?;
         out.push_str(",\"");
         out.push_str(name);
         out.push_str("\":");

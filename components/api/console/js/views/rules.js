@@ -125,7 +125,8 @@ function draw(desk, file, { signal, guard, refresh }) {
     }
     const text = editor.text;
     try {
-      const headers = file.etag ? { "if-match": file.etag } : {};
+      // A new one takes no other's place.
+      const headers = file.etag ? { "if-match": file.etag } : { "if-none-match": "*" };
       const type = editor.language === "json" ? "application/json" : "text/plain; charset=utf-8";
       const answer = await ask(`/rules/${segment(name)}`, { method: "PUT", body: text, type, headers });
       const { version, rules } = await answer.json();
@@ -133,7 +134,7 @@ function draw(desk, file, { signal, guard, refresh }) {
       told(`Saved as version ${version}: ${many(rules, "rule")} count from the next event on.`);
       if (!file.name) location.hash = `#/rules/${segment(name)}`;
       else {
-        file.etag = (await ask(`/rules/${segment(name)}`, { method: "HEAD" })).headers.get("etag");
+        file.etag = answer.headers.get("etag");
         editor.mark([], `Saved as version ${version}.`);
         await refresh();
       }
