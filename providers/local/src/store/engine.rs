@@ -16,7 +16,7 @@ use super::put::{Put, Row};
 const MIB: u64 = 1 << 20;
 const KIB: u32 = 1 << 10;
 /// Rows in memory before they go to a table.
-const EVENTS_MEMTABLE_BYTES: u64 = 8 * MIB;
+pub const EVENTS_MEMTABLE_BYTES: u64 = 8 * MIB;
 const LOOKUP_MEMTABLE_BYTES: u64 = 8 * MIB;
 const DUES_MEMTABLE_BYTES: u64 = 2 * MIB;
 /// Full ones of a keyspace that wait for the disk. Then writes wait too.

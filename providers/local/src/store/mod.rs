@@ -16,7 +16,7 @@
 //!   looks at no more than 20,000 rows (30 to 50 ms), then it is answered as it is: **it can be short or
 //!   empty and still have a cursor**; the last page is the one without.
 //! - **Retention** counts from arrival, by put, and walks `dues` from the oldest, so its work is bounded and needs no
-//!   scan.
+//!   scan. It goes on while the disk is full, and so do flushes and compaction.
 //! - **Durable**: puts that wait together share one `fdatasync` of the journal, and are answered after it. What a crash
 //!   cuts off at the journal's end is dropped when it opens again, and had not been answered.
 //! - **Memory**: memtables of 8 + 8 + 2 MiB and at most two full ones each on their way to disk, the block cache, and
@@ -37,6 +37,7 @@ mod tests;
 mod writer;
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{sync_channel, SyncSender};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -54,7 +55,7 @@ use aside::{Aside, Unlinker};
 use compaction::Compactor;
 use engine::Engine;
 use put::Put;
-use writer::{Job, Writer};
+use writer::{Job, Writer, DISK_KEEP_BYTES};
 
 /// Microseconds since 1970; a test's goes as it likes.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -106,6 +107,11 @@ struct Open {
 impl Store {
     /// Opens the store, or makes an empty one, and starts its threads. Blocks while it recovers.
     pub fn open(options: Options) -> Result<Self, OpenError> {
+        Self::open_keeping(options, Arc::new(AtomicU64::new(DISK_KEEP_BYTES)))
+    }
+
+    /// The disk is full when less than `disk_keep_bytes` are free.
+    fn open_keeping(options: Options, disk_keep_bytes: Arc<AtomicU64>) -> Result<Self, OpenError> {
         let Options { dir, retention, cache_bytes, clock } = options;
         let unreadable = |reason: String| OpenError::Unreadable { dir: dir.clone(), reason };
         let engine = Engine::open(&dir, cache_bytes)?;
@@ -118,6 +124,7 @@ impl Store {
             compactor,
             unlinker,
             dir: dir.clone(),
+            disk_keep_bytes,
             retention,
             clock: Arc::clone(&clock),
         };

@@ -1,6 +1,7 @@
 //! The one thread that writes: it takes what waits, writes it, syncs once, and answers all of it.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,7 +29,7 @@ const SWEEP_PUTS: usize = 4;
 const ROOM_PAUSE: Duration = Duration::from_millis(2);
 const DISK_LOOK: Duration = Duration::from_secs(2);
 /// Free space that writes leave alone: compaction and the journal need it to get out of the squeeze.
-const DISK_KEEP_BYTES: u64 = 512 << 20;
+pub const DISK_KEEP_BYTES: u64 = 512 << 20;
 
 /// One put that waits.
 pub struct Job {
@@ -43,6 +44,8 @@ pub struct Writer {
     pub compactor: Compactor,
     pub unlinker: Unlinker,
     pub dir: PathBuf,
+    /// [`DISK_KEEP_BYTES`]; a test's goes as it likes.
+    pub disk_keep_bytes: Arc<AtomicU64>,
     pub retention: Duration,
     pub clock: Clock,
 }
@@ -50,6 +53,7 @@ pub struct Writer {
 /// How much space is left, looked up now and then.
 struct Disk {
     dir: PathBuf,
+    keep_bytes: Arc<AtomicU64>,
     looked: Option<Instant>,
     full: Option<Error>,
 }
@@ -72,7 +76,7 @@ impl Writer {
 
     fn serve(&mut self, jobs: &Receiver<Job>) -> Result<(), Error> {
         let mut sweep = Sweep::default();
-        let mut disk = Disk::new(self.dir.clone());
+        let mut disk = Disk::new(self.dir.clone(), Arc::clone(&self.disk_keep_bytes));
         let mut wait = Duration::ZERO;
         loop {
             let mut group = Vec::new();
@@ -86,6 +90,8 @@ impl Writer {
                 group.push(job);
             }
             let puts = group.len();
+            // On a full disk too: what expires frees space only once its tombstones are flushed and merged.
+            self.await_room()?;
             match disk.full(&self.engine) {
                 Some(full) => group.into_iter().for_each(|job| job.answer(Err(full.clone()))),
                 None => self.write(group, &mut sweep)?,
@@ -102,7 +108,6 @@ impl Writer {
 
     /// Writes a group and answers it, whatever happens.
     fn write(&mut self, group: Vec<Job>, sweep: &mut Sweep) -> Result<(), Error> {
-        self.await_room()?;
         let mut written = Vec::with_capacity(group.len());
         let mut events = 0;
         let mut result = Ok(());
@@ -168,8 +173,8 @@ impl Job {
 // === impl Disk ===
 
 impl Disk {
-    fn new(dir: PathBuf) -> Self {
-        Self { dir, looked: None, full: None }
+    fn new(dir: PathBuf, keep_bytes: Arc<AtomicU64>) -> Self {
+        Self { dir, keep_bytes, looked: None, full: None }
     }
 
     /// Why nothing may be written, if so.
@@ -180,10 +185,11 @@ impl Disk {
                 Ok(stat) => {
                     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
                     metrics::disk(engine.disk_bytes(), free);
-                    self.full = (free < DISK_KEEP_BYTES).then(|| Error::DiskFull {
+                    let keep = self.keep_bytes.load(Ordering::Relaxed);
+                    self.full = (free < keep).then(|| Error::DiskFull {
                         dir: self.dir.clone(),
                         free_mib: free >> 20,
-                        keep_mib: DISK_KEEP_BYTES >> 20,
+                        keep_mib: keep >> 20,
                     });
                 }
                 Err(error) => warn!(dir = %self.dir.display(), %error, "the free space can't be told"),

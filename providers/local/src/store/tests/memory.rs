@@ -6,8 +6,10 @@ use er_testkit::until;
 use fjall::AbstractTree as _;
 
 use super::*;
+use crate::store::engine::EVENTS_MEMTABLE_BYTES;
 
 const FREED_WITHIN: Duration = Duration::from_secs(60);
+const LARGE_BYTES: usize = 64 << 10;
 
 #[tokio::test]
 async fn a_memtable_that_is_on_disk_is_freed() {
@@ -32,6 +34,35 @@ async fn a_table_that_was_merged_goes_in_steps() {
     put_until(&world, || tree.table_count() > 0).await;
     let first = tree.current_version().iter_tables().next().unwrap().path.to_path_buf();
     goes_in_steps(&world, &first).await;
+}
+
+#[tokio::test]
+async fn what_expires_while_the_disk_is_full_is_flushed() {
+    let disk_keep_bytes = Arc::new(AtomicU64::new(0));
+    let world = World::keeping(&disk_keep_bytes);
+    let tree = &world.store.inner.open().unwrap().engine.events.tree;
+    for put in 0..6 {
+        let small: Vec<_> = (0..500).map(|n| event("/s", &format!("{put}-{n}"), "t", n)).collect();
+        world.put("acme", &small).await;
+    }
+    // Not full, but there is less room in it than the tombstones of all these will take.
+    let large = "x".repeat(LARGE_BYTES);
+    let mut events = 0;
+    while tree.active_memtable().size() < EVENTS_MEMTABLE_BYTES - 2 * LARGE_BYTES as u64 {
+        events += 1;
+        let event = format!(r#"{{"specversion":"1.0","id":"{events}","source":"/s","type":"t","data":"{large}"}}"#);
+        world.put("acme", &[event]).await;
+    }
+
+    disk_keep_bytes.store(u64::MAX, Ordering::Relaxed);
+    let late = [event("/s", "late", "t", 1)];
+    let is_full = || async { matches!(put_all(&world.store, "acme", &late).await, Err(Error::DiskFull { .. })) };
+    until("the disk to be full", FREED_WITHIN, || async { Ok(is_full().await.then_some(())) }).await.unwrap();
+    assert_eq!(tree.table_count(), 0);
+    world.pass(25 * HOUR_US);
+    let flushed = until("a flush", FREED_WITHIN, || async { Ok((tree.table_count() > 0).then_some(())) });
+    flushed.await.unwrap();
+    assert!(is_full().await, "it was flushed because there was room again");
 }
 
 /// Whether the file is shortened before its last name goes.

@@ -9,7 +9,7 @@ mod model;
 mod paging;
 mod upsert;
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +34,14 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let now_us = Arc::new(AtomicI64::new(NOW_US));
         let store = open(dir.path(), &now_us).unwrap();
+        Self { dir, now_us, store }
+    }
+
+    /// On a disk that is full whenever less than this is free.
+    fn keeping(disk_keep_bytes: &Arc<AtomicU64>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let now_us = Arc::new(AtomicI64::new(NOW_US));
+        let store = Store::open_keeping(options(dir.path(), &now_us), Arc::clone(disk_keep_bytes)).unwrap();
         Self { dir, now_us, store }
     }
 
@@ -80,13 +88,17 @@ async fn put_all(store: &Store, tenant: &str, events: &[String]) -> Result<Vec<u
 }
 
 fn open(dir: &std::path::Path, now_us: &Arc<AtomicI64>) -> Result<Store, OpenError> {
+    Store::open(options(dir, now_us))
+}
+
+fn options(dir: &std::path::Path, now_us: &Arc<AtomicI64>) -> Options {
     let now_us = Arc::clone(now_us);
-    Store::open(Options {
+    Options {
         dir: dir.join("events"),
         retention: Duration::from_secs(24 * 3600),
         cache_bytes: 1 << 20,
         clock: Arc::new(move || now_us.load(Ordering::Relaxed)),
-    })
+    }
 }
 
 /// Seconds after [`NOW_US`].
