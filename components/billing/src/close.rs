@@ -35,6 +35,17 @@ pub fn close(backend: &dyn Backend, settled_us: u64) -> Result<u32, Fault> {
     };
     let mut revision = item.revision;
     let mut closed: Closed = serde_json::from_str(&item.value).map_err(defect)?;
+    // No month is closed before it is over. Going back is safe: a month that has an invoice gets no second one.
+    let now = settled.max(backend.now()?);
+    if closed.until > now {
+        let again = Closed { until: month_before(now), after: None };
+        eprintln!(
+            "months are closed until {}, and it is {now}: a clock was ahead. They close again from {} on; if this clock \
+             is right, nothing needs to be done (docs/billing.md)",
+            closed.until, again.until
+        );
+        closed = again;
+    }
     for month in close_due(settled, closed.until, CLOSE_GRACE_US) {
         let after = closed.after.as_deref().map(subscription_path);
         let items = backend.kv_scan(BILLING_BUCKET, EVERY_SUBSCRIPTION, after.as_deref(), TENANTS_MAX)?;
@@ -69,6 +80,12 @@ pub fn close(backend: &dyn Backend, settled_us: u64) -> Result<u32, Fault> {
         }
     }
     Ok(0)
+}
+
+/// The begin of the last month that was over. Closing it once more changes nothing, and writes down where to go on.
+fn month_before(now: Time) -> Time {
+    let month = Window::Month.start(now);
+    month.plus_us(-1).map_or(month, |before| Window::Month.start(before))
 }
 
 /// A backend of which is known afterwards whether it failed.

@@ -12,6 +12,8 @@ use crate::usage::{by_parts, document, CSV, HTML, JSON};
 
 /// Months before the one that is drafted whose late usage is corrected; older ones are final.
 const CORRECTED_MONTHS_MAX: usize = 3;
+/// How much the clocks of two who close at once may differ.
+const CLOCKS_APART_US: i64 = 60_000_000;
 /// A tenant's invoices that are looked at: eighty years of them.
 const SCAN_ITEMS_MAX: u32 = 1_000;
 
@@ -41,7 +43,8 @@ pub fn drafted(
     draft(subscription, &usage, month, &history).or_fault()
 }
 
-/// Makes the month's invoice final, unless it is already. Whoever comes second finds it done.
+/// Makes the month's invoice final, unless it is already. Whoever comes second finds it done. One that was issued before
+/// the month was over, by a clock that was ahead, is taken back first.
 pub fn close(
     backend: &dyn Backend,
     tenant: &str,
@@ -49,11 +52,22 @@ pub fn close(
     month: Period,
     at: Time,
 ) -> Result<(), Fault> {
-    let kept = kept(backend, tenant)?;
-    if subscription.begins() >= month.to() || kept.iter().any(|invoice| invoice.period == month) {
+    if subscription.begins() >= month.to() {
         return Ok(());
     }
-    keep(backend, drafted(backend, tenant, subscription, month, &kept)?, at).map(|_| ())
+    // Of two that close at once, one's clock may be a little ahead.
+    let now = at.max(backend.now()?).plus_us(CLOCKS_APART_US).or_fault()?;
+    let mut past = kept(backend, tenant)?;
+    let mut of_month = past.iter().filter(|invoice| invoice.period == month);
+    if of_month.clone().any(|invoice| !invoice.issued_ahead(now)) {
+        return Ok(());
+    }
+    if let Some(id) = of_month.find(|invoice| is_issued(invoice)).map(|invoice| invoice.id.clone()) {
+        eprintln!("{id} was issued by a clock that was ahead: it is made void, and its month gets another");
+        void(backend, tenant, &id)?;
+        past = kept(backend, tenant)?;
+    }
+    keep(backend, drafted(backend, tenant, subscription, month, &past)?, at).map(|_| ())
 }
 
 /// Issues a draft and keeps it, if nobody has yet.

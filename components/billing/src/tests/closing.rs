@@ -3,9 +3,11 @@
 use er_tenant::billing::{invoices_of, BILLING_BUCKET};
 use er_tenant::TENANTS_BUCKET;
 
-use super::world::{at, World, PLAN};
+use super::world::{at, json, World, PLAN};
 use crate::backend::{Backend, FaultCode};
+use crate::bindings::exports::eventrunner::platform::accounts::Format;
 use crate::close::close;
+use crate::invoices::{show, void};
 use crate::plans::subscribe;
 
 fn issued(world: &World, tenant: &str) -> Vec<String> {
@@ -80,4 +82,52 @@ fn two_that_close_at_once_issue_one_invoice() {
     assert!(close(&world, settled).is_ok_and(|looked_at| looked_at == 2));
     world.close_all("04-01T02:00");
     assert_eq!(issued(&world, "other").len(), 1);
+}
+
+#[test]
+fn months_that_a_clock_closed_ahead_close_again_in_their_time() {
+    let world = World::with_plans();
+    world.close_all("03-10T12:00");
+    // For a minute it is September.
+    world.now.set(at("09-02T00:00"));
+    world.close_all("09-02T00:00");
+    assert_eq!(issued(&world, "acme").len(), 6);
+    world.now.set(at("03-10T12:05"));
+    assert_eq!(world.close_all("03-10T12:05"), 2, "February again, which changes nothing");
+    assert_eq!(world.close_all("03-10T12:05"), 0);
+    assert_eq!((issued(&world, "acme").len(), issued(&world, "other").len()), (6, 6));
+
+    // One is taken back by hand, before it was issued.
+    void(&world, "acme", "acme-2026-04-1").unwrap();
+    world.use_events("acme", "a", "03-20T00:00", 15);
+    for time in ["04-01T01:00", "05-01T01:00"] {
+        world.now.set(at(time));
+        assert_eq!((world.close_all(time), world.close_all(time)), (2, 0));
+    }
+    let shown = |id| {
+        let invoice = json(&show(&world, "acme", Some(id), Format::Json).unwrap().body);
+        (invoice["state"].as_str().unwrap().to_owned(), invoice["total_minor"].as_i64().unwrap())
+    };
+    for (id, state, total) in [
+        ("acme-2026-03-1", "void", 100),
+        ("acme-2026-03-2", "issued", 105),
+        ("acme-2026-04-1", "void", 100),
+        ("acme-2026-04-2", "issued", 100),
+        ("acme-2026-05-1", "issued", 100),
+    ] {
+        assert_eq!(shown(id), (state.to_owned(), total), "{id}");
+    }
+    assert_eq!(issued(&world, "acme").len(), 8, "one more for each month that was really over");
+}
+
+#[test]
+fn a_first_look_by_a_clock_that_was_ahead_keeps_nobody_from_invoices() {
+    for ahead in ["04-05T00:00", "09-02T00:00"] {
+        let world = World::with_plans();
+        assert_eq!(world.close_all(ahead), 0);
+        world.close_all("03-10T12:00");
+        assert_eq!(issued(&world, "acme").len(), 0);
+        world.close_all("04-01T01:00");
+        assert_eq!(issued(&world, "acme"), ["invoice.acme.2026-03.000001"]);
+    }
 }

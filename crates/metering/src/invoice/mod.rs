@@ -119,12 +119,22 @@ impl Invoice {
         Ok(())
     }
 
-    /// Takes it back whole. What it corrected is corrected again by the next invoice.
+    /// Takes it back whole, also before it was issued: what a clock that was ahead has made must not stand until then.
+    /// What it corrected is corrected again by the next invoice.
     pub fn void(&mut self, at: Time) -> Result<()> {
         let State::Issued { issued } = self.state else { return Err(self.cannot("voided")) };
-        self.not_before(issued, at, "voided")?;
         self.state = State::Void { issued, voided: at };
         Ok(())
+    }
+
+    /// Whether a clock that was ahead issued it: it is issued later than `now`, or than it was made void. It says nothing
+    /// of its month, which was not over.
+    pub fn issued_ahead(&self, now: Time) -> bool {
+        match self.state {
+            State::Draft => false,
+            State::Issued { issued } => issued > now,
+            State::Void { issued, voided } => issued > voided,
+        }
     }
 
     pub fn to_json(&self) -> String {
@@ -207,7 +217,6 @@ mod tests {
         assert_eq!(invoice.state(), State::Draft);
         invoice.issue(at("2026-04-01T00:00:00Z")).unwrap();
         assert!(matches!(invoice.issue(at("2026-04-02T00:00:00Z")), Err(Error::State { state: "issued", .. })));
-        assert!(matches!(invoice.void(at("2026-03-31T00:00:00Z")), Err(Error::Early { .. })));
         let text = invoice.to_json();
         assert!(text.contains(r#""state":"issued","issued":"2026-04-01T00:00:00Z","lines""#), "{text}");
         assert_eq!(serde_json::from_str::<Invoice>(&text).unwrap(), invoice);
@@ -215,5 +224,19 @@ mod tests {
         for done in [invoice.clone().issue(at("2026-05-01T00:00:00Z")), invoice.void(at("2026-05-01T00:00:00Z"))] {
             assert!(matches!(done, Err(Error::State { state: "void", .. })));
         }
+    }
+
+    #[test]
+    fn what_a_clock_that_was_ahead_has_issued_is_told_and_can_be_taken_back() {
+        let mut invoice = invoice();
+        let (now, ahead) = (at("2026-04-03T00:00:00Z"), at("2026-09-01T00:00:00Z"));
+        assert!(!invoice.issued_ahead(now), "a draft");
+        invoice.issue(ahead).unwrap();
+        assert!(invoice.issued_ahead(now) && !invoice.issued_ahead(ahead));
+        let mut in_time = invoice.clone();
+        in_time.void(ahead).unwrap();
+        assert!(!in_time.issued_ahead(now), "void since it was issued");
+        invoice.void(now).unwrap();
+        assert!(invoice.issued_ahead(ahead), "void before it was issued");
     }
 }
