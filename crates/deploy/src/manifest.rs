@@ -1,6 +1,7 @@
 //! A wadm manifest made ready for one machine: absolute images, changed settings, a version of its own.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context as _};
@@ -89,10 +90,12 @@ fn keep(file: &Path, images: &Path) -> anyhow::Result<PathBuf> {
     let digest = hex(&Sha256::digest(&bytes));
     fs::create_dir_all(images).with_context(|| format!("making {}", images.display()))?;
     let kept = images.canonicalize()?.join(format!("{stem}-{}.{ending}", &digest[..12]));
-    if !kept.exists() {
+    // What is there may be half of it, since a machine that lost its power.
+    if !fs::read(&kept).is_ok_and(|kept| kept == bytes) {
         // Whole or not at all: a host may look while it is written.
         let part = kept.with_extension("part");
-        fs::write(&part, &bytes).with_context(|| format!("writing {}", part.display()))?;
+        let written = File::create(&part).and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()));
+        written.with_context(|| format!("writing {}", part.display()))?;
         fs::rename(&part, &kept)?;
     }
     Ok(kept)
@@ -176,6 +179,18 @@ spec:
         let image = properties.image.as_ref().unwrap().strip_prefix(FILE).unwrap();
         assert!(Path::new(image).is_absolute() && image.ends_with(".par.gz"));
         assert_eq!(fs::read_to_string(image).unwrap(), "bytes");
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_image_of_which_half_is_kept_is_written_again() {
+        let dir = std::env::temp_dir().join(format!("er-manifest-half-{}", std::process::id()));
+        let (path, images) = (write(&dir), dir.join("images"));
+        let kept = keep(&dir.join("img.par.gz"), &images).unwrap();
+        fs::write(&kept, "by").unwrap();
+        load(&path, &images, &[]).await.unwrap();
+        assert_eq!(fs::read_to_string(&kept).unwrap(), "bytes");
+        assert_eq!(fs::read_dir(&images).unwrap().count(), 1, "nothing is left beside it");
         fs::remove_dir_all(dir).unwrap();
     }
 

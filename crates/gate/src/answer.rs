@@ -52,10 +52,10 @@ pub fn deploy(name: &str, message: &str) -> Bytes {
     })
 }
 
-/// What all of wadm's answers have in common.
+/// What all of wadm's answers have in common, and what whoever asks for versions must find to read the message at all.
 #[must_use]
 pub fn wadm(message: &str) -> Bytes {
-    json(&serde_json::json!({ "result": "error", "message": message }))
+    json(&serde_json::json!({ "result": "error", "message": message, "versions": [] }))
 }
 
 /// To a host's question whether something may start. A refusal has no `permitted`: a host remembers answers for ever, and

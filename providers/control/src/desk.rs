@@ -17,6 +17,7 @@ use crate::images::Images;
 use crate::record::{Record, State, Version};
 use crate::spool::Spool;
 use crate::store::{now, Store};
+use crate::turns::{Trials, Turns};
 use crate::{logs, names, oci, Error, Spec};
 
 const BY_CHARS_MAX: usize = 100;
@@ -62,11 +63,11 @@ pub struct Inner {
     pub(crate) store: Store,
     pub(crate) spool: Spool,
     pub(crate) images: Images,
-    pub(crate) trials: Arc<Semaphore>,
+    pub(crate) trials: Trials,
     pub(crate) deployments: Semaphore,
     apps: OnceCell<Apps>,
-    /// A turn for each consumer: one worker at a time.
-    turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// Of each consumer: one worker at a time.
+    pub(crate) turns: Turns,
     /// What deployments under way wait for.
     progress: Mutex<HashMap<String, String>>,
 }
@@ -86,13 +87,6 @@ impl Inner {
     pub(crate) async fn apps(&self) -> Result<&Apps, Error> {
         let connect = || Apps::connect(&self.options.lattice_url, &self.options.lattice);
         self.apps.get_or_try_init(connect).await.map_err(|e| Error::Away(format!("wadm can't be reached: {e:#}")))
-    }
-
-    pub(crate) fn turn(&self, app: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut turns = self.turns.lock();
-        // Those that nobody waits for are dropped, or there would be one for each that ever was.
-        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
-        Arc::clone(turns.entry(app.to_owned()).or_default())
     }
 
     pub(crate) fn note_progress(&self, app: &str, progress: Option<&str>) {
@@ -118,10 +112,10 @@ impl Desk {
             store: Store::new(js, options.replicas),
             spool: Spool::new(options.spool_dir.clone(), options.limits.interpreted_bytes_max),
             images: Images::open(options.images_dir.clone())?,
-            trials: Arc::new(Semaphore::new(TRIALS)),
+            trials: Trials::new(TRIALS),
             deployments: Semaphore::new(DEPLOYMENTS),
             apps: OnceCell::new(),
-            turns: Mutex::default(),
+            turns: Turns::default(),
             progress: Mutex::default(),
             options,
         })))
@@ -167,7 +161,7 @@ impl Desk {
 
     /// As its owner sees it: whether it is paused is not in the record.
     async fn shown(&self, record: &Record) -> Result<Value, Error> {
-        let mut shown = serde_json::to_value(record).map_err(|e| Error::Internal(e.to_string()))?;
+        let mut shown = record.shown()?;
         let pause = self.store.pause(&record.tenant, &record.name).await?.filter(|pause| pause.paused);
         if let Value::Object(shown) = &mut shown {
             if let (State::Running, Some(pause)) = (record.state, &pause) {
@@ -244,8 +238,8 @@ impl Desk {
             self.push(tenant, name, digest, &spec, &by).await
         }
         .await;
-        // Kept only where the same call may succeed: a tenant's uploads under way are counted.
-        if let Some(upload) = upload.filter(|_| !matches!(made, Err(Error::Away(_)))) {
+        // Whatever came of it: who tries again uploads again, and a tenant's uploads under way are counted.
+        if let Some(upload) = upload {
             self.spool.drop(tenant, upload);
         }
         self.shown(&made?).await
@@ -383,6 +377,7 @@ impl Desk {
                     by: by.to_owned(),
                     spec: spec.clone(),
                     tried: before.is_some(),
+                    trials_begun: 0,
                     note: before.and_then(|before| before.note.clone()),
                     standing,
                 });
@@ -393,15 +388,16 @@ impl Desk {
         Ok(record)
     }
 
-    /// Removes components that no record names.
+    /// Removes components that no record names, and uploads that nobody finished.
     pub(crate) async fn sweep(&self, records: &[Record]) {
         let named: BTreeSet<String> = records
             .iter()
             .flat_map(|record| record.versions.iter().filter_map(|version| version.digest.clone()))
             .collect();
-        let images = self.images.clone();
+        let desk = self.clone();
         let _ = blocking(move || {
-            images.sweep(&named);
+            desk.images.sweep(&named);
+            desk.spool.sweep();
             Ok(())
         })
         .await;

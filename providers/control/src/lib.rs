@@ -16,6 +16,7 @@ mod spec;
 mod spool;
 mod standing;
 mod store;
+mod turns;
 mod work;
 
 pub use desk::{Desk, Options};

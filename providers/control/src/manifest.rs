@@ -117,6 +117,7 @@ mod tests {
             by: String::new(),
             spec: Spec::parse(r#"{"types":["com.github.push"],"attempts_max":5,"env":{"LEVEL":"high"}}"#).unwrap(),
             tried: true,
+            trials_begun: 0,
             note: None,
             standing: Standing::Proven,
         };

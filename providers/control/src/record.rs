@@ -1,12 +1,16 @@
 //! The record of a consumer: what its owner wants, and how far that is.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::spec::Spec;
 use crate::standing::Standing;
+use crate::Error;
 
 /// Versions that are kept to roll back to.
 const VERSIONS_MAX: usize = 10;
+/// Trials of a version that may have begun and not ended, since the process ended before them.
+const TRIALS_CUT_OFF_MAX: u32 = 4;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -31,6 +35,9 @@ pub struct Version {
     /// Whether it passed its trial.
     #[serde(default)]
     pub tried: bool,
+    /// Trials that began since one came to an end. Its owner is not shown it.
+    #[serde(default)]
+    pub trials_begun: u32,
     /// What its trial was left with, if that is worth a word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -54,6 +61,23 @@ pub struct Record {
     pub deployed: Option<u32>,
     /// Oldest first.
     pub versions: Vec<Version>,
+}
+
+// === impl Version ===
+
+impl Version {
+    /// # Errors
+    /// [`Error::Invalid`] when the process came down with one trial after the other.
+    pub fn check_trials(&self) -> Result<(), Error> {
+        if self.trials_begun < TRIALS_CUT_OFF_MAX {
+            return Ok(());
+        }
+        Err(Error::Invalid(format!(
+            "its trial ended the platform's checker {} times: it seems to take too much memory to compile; make it \
+             smaller, and upload it again",
+            self.trials_begun
+        )))
+    }
 }
 
 // === impl Record ===
@@ -100,6 +124,32 @@ impl Record {
         self.versions.iter().rev().find(|version| version.digest.is_some())
     }
 
+    pub fn trial_begins(&mut self, version: u32) {
+        if let Some(version) = self.of_mut(version) {
+            version.trials_begun = version.trials_begun.saturating_add(1);
+        }
+    }
+
+    /// It came to an end, whatever it said of the version.
+    pub fn trial_ended(&mut self, version: u32) {
+        if let Some(version) = self.of_mut(version) {
+            version.trials_begun = 0;
+        }
+    }
+
+    /// As its owner is shown it.
+    ///
+    /// # Errors
+    /// None that is known of: a record can be written as JSON.
+    pub fn shown(&self) -> Result<Value, Error> {
+        let mut shown = serde_json::to_value(self).map_err(|e| Error::Internal(e.to_string()))?;
+        let versions = shown.get_mut("versions").and_then(Value::as_array_mut);
+        for version in versions.into_iter().flatten().filter_map(Value::as_object_mut) {
+            version.remove("trials_begun");
+        }
+        Ok(shown)
+    }
+
     /// What came of a version. A newer one, or the order to delete, goes its own way.
     pub fn settle(&mut self, version: u32, state: State, message: String) {
         if self.version == version && self.state != State::Deleting {
@@ -126,6 +176,7 @@ mod tests {
             by: "key".into(),
             spec: Spec::default(),
             tried: false,
+            trials_begun: 0,
             note: None,
             standing: Standing::Probation,
         }
@@ -156,6 +207,36 @@ mod tests {
         record.state = State::Deleting;
         record.settle(2, State::Running, "late".into());
         assert_eq!(record.state, State::Deleting);
+    }
+
+    #[test]
+    fn a_version_that_ended_its_checker_twice_is_not_tried_again() {
+        let mut record = Record::new("acme", "alert");
+        record.push(version("0"));
+        for _ in 0..TRIALS_CUT_OFF_MAX {
+            record.of(1).unwrap().check_trials().unwrap();
+            record.trial_begins(1);
+        }
+        let said = record.of(1).unwrap().check_trials().unwrap_err().to_string();
+        assert!(said.contains("4 times") && said.contains("make it smaller"), "{said}");
+        // What was put in since has its own count, and so has what comes to an end.
+        record.push(version("0"));
+        record.of(2).unwrap().check_trials().unwrap();
+        record.trial_ended(1);
+        record.of(1).unwrap().check_trials().unwrap();
+    }
+
+    #[test]
+    fn how_often_a_trial_began_is_kept_and_not_shown() {
+        let mut record = Record::new("acme", "alert");
+        record.push(version("0"));
+        record.trial_begins(1);
+        let text = serde_json::to_string(&record).unwrap();
+        assert_eq!(serde_json::from_str::<Record>(&text).unwrap().of(1).unwrap().trials_begun, 1);
+        assert!(!record.shown().unwrap().to_string().contains("trials_begun"));
+        let before = text.replace(r#""trials_begun":1,"#, "");
+        assert_ne!(before, text);
+        assert_eq!(serde_json::from_str::<Record>(&before).unwrap().of(1).unwrap().trials_begun, 0);
     }
 
     #[test]

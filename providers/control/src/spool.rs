@@ -104,6 +104,14 @@ impl Spool {
         }
     }
 
+    /// Drops what was not finished within the hour, of all tenants: one that does not come back drops nothing itself.
+    pub fn sweep(&self) {
+        for tenant in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
+            self.unfinished(&tenant.path());
+        }
+    }
+
+    /// How many uploads of a tenant are on their way. Those that are too old are dropped.
     fn unfinished(&self, dir: &Path) -> usize {
         let mut left = 0;
         for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
@@ -120,6 +128,8 @@ impl Spool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     #[test]
@@ -155,5 +165,23 @@ mod tests {
         assert!(spool.begin("../acme", 1).is_err());
         let id = spool.begin("initech", 10).unwrap();
         assert!(spool.piece("initech", &id, 0, &vec![0; PIECE_BYTES_MAX + 1]).is_err());
+    }
+
+    #[test]
+    fn what_nobody_finished_within_the_hour_is_dropped_whosever_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::new(dir.path().join("uploads"), 10);
+        // Before there was any.
+        spool.sweep();
+        let [old, new, others] = ["acme", "acme", "globex"].map(|tenant| spool.begin(tenant, 1).unwrap());
+        for (tenant, id) in [("acme", &old), ("globex", &others)] {
+            let (path, _) = spool.find(tenant, id).unwrap();
+            let file = File::options().write(true).open(path).unwrap();
+            file.set_modified(SystemTime::now() - KEPT * 2).unwrap();
+        }
+        spool.sweep();
+        let is_there = |tenant: &str, id: &str| spool.piece(tenant, id, 0, b"x").is_ok();
+        assert!(!is_there("acme", &old) && !is_there("globex", &others));
+        assert!(is_there("acme", &new));
     }
 }

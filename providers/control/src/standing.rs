@@ -110,6 +110,7 @@ mod tests {
             by: String::new(),
             spec: Spec::parse(spec).unwrap(),
             tried: true,
+            trials_begun: 0,
             note: None,
             standing: Standing::Probation,
         }

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::kv::{self, CreateErrorKind, Operation, UpdateErrorKind};
-use async_nats::jetstream::stream::StorageType;
-use async_nats::jetstream::Context;
+use async_nats::jetstream::response::Response;
+use async_nats::jetstream::stream::{DeleteStatus, StorageType};
+use async_nats::jetstream::{Context, ErrorCode};
 use er_tenant::consumers::{
     delivery_names, durable, record_path, retry_subject, seen_path, state_path, By, Seen, State,
     CONSUMERS_BUCKET as BUCKET, EVENTS_STREAM, RETRY_STREAM,
@@ -124,10 +125,17 @@ impl Store {
         let away = |e: &dyn std::fmt::Display| Error::Away(format!("the place of `{name}` can't be taken away: {e}"));
         let [fresh, again] = delivery_names(&durable(tenant, name));
         for (stream, place) in [(EVENTS_STREAM, fresh), (RETRY_STREAM, again)] {
-            let stream = self.js.get_stream(stream).await.map_err(|e| away(&e))?;
-            // One that never was given anything has none.
-            if stream.consumer_info(&place).await.is_ok() {
-                stream.delete_consumer(&place).await.map_err(|e| away(&e))?;
+            let delete = format!("CONSUMER.DELETE.{stream}.{place}");
+            match self
+                .js
+                .request::<_, _, Response<DeleteStatus>>(delete, &serde_json::json!({}))
+                .await
+                .map_err(|e| away(&e))?
+            {
+                Response::Ok(_) => {}
+                // One that never was given anything has none.
+                Response::Err { error } if error.error_code() == ErrorCode::CONSUMER_NOT_FOUND => {}
+                Response::Err { error } => return Err(away(&error)),
             }
         }
         let retries = self.js.get_stream(RETRY_STREAM).await.map_err(|e| away(&e))?;

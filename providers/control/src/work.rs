@@ -1,10 +1,8 @@
 //! What is done about a record until the lattice is as it says: a component tried, an application deployed, updated or
 //! taken down. Each step begins and ends with the record, so that a successor goes on where this process was.
 
-use std::sync::Arc;
-
 use er_consumer::Setup;
-use er_deploy::app::refusal;
+use er_deploy::app::{is_away, refusal};
 use er_tenant::consumers::By;
 use metrics::{counter, gauge, histogram};
 use tracing::{info, warn};
@@ -69,7 +67,7 @@ impl Desk {
         let (tenant, name) = (record.tenant.as_str(), record.name.as_str());
         let app = names::app(tenant, name);
         // Somebody is at it.
-        let Ok(turn) = self.turn(&app).try_lock_owned() else { return Ok(()) };
+        let Ok(turn) = self.turns.of(&app).try_lock_owned() else { return Ok(()) };
         let conduct = self.store.conduct(tenant, name).await?;
         let Some(record) = self.judged(tenant, name, conduct).await? else { return Ok(()) };
         if conduct == Conduct::Resumed {
@@ -138,7 +136,7 @@ impl Desk {
         let (desk, tenant, name) = (self.clone(), record.tenant.clone(), record.name.clone());
         tokio::spawn(async move {
             let app = names::app(&tenant, &name);
-            let turn = desk.turn(&app);
+            let turn = desk.turns.of(&app);
             let _turn = turn.lock().await;
             loop {
                 let step = match desk.store.record(&tenant, &name).await {
@@ -168,10 +166,11 @@ impl Desk {
 
     async fn check(&self, record: &Record, version: &Version) -> Result<(), Later> {
         let number = version.version;
-        match self.tried(version).await {
+        match self.tried(record, version).await {
             Ok((digest, note)) => {
                 counter!("eventrunner_control_checks_total", "outcome" => "passed").increment(1);
                 self.change(record, |record| {
+                    record.trial_ended(number);
                     if let Some(version) = record.of_mut(number) {
                         (version.digest, version.note, version.tried) = (Some(digest.clone()), note.clone(), true);
                     }
@@ -186,13 +185,17 @@ impl Desk {
                 if let Some(running) = record.deployed {
                     message.push_str(&format!("; version {running} still runs"));
                 }
-                self.change(record, |record| record.settle(number, State::Refused, message.clone())).await
+                self.change(record, |record| {
+                    record.trial_ended(number);
+                    record.settle(number, State::Refused, message.clone());
+                })
+                .await
             }
         }
     }
 
     /// The digest of a version that passed, and what its trial is worth telling.
-    async fn tried(&self, version: &Version) -> Result<(String, Option<String>), Error> {
+    async fn tried(&self, record: &Record, version: &Version) -> Result<(String, Option<String>), Error> {
         let digest = match &version.digest {
             Some(digest) => digest.clone(),
             None => {
@@ -206,14 +209,17 @@ impl Desk {
         if version.tried && self.images.has(&digest) {
             return Ok((digest, version.note.clone()));
         }
-        let permit = Arc::clone(&self.trials).acquire_owned().await;
-        let permit = permit.map_err(|e| Error::Internal(e.to_string()))?;
+        version.check_trials()?;
+        let place = self.trials.place(&record.tenant).await?;
+        // Before it begins: one that takes this process down is counted by its successor.
+        let begun = self.changed(record, |record| record.trial_begins(version.version)).await;
+        begun.map_err(|e| Error::Away(e.to_string()))?;
         let (desk, kept) = (self.clone(), digest.clone());
         // A type that it waits for, where one is named in full.
         let event_type = version.spec.types.iter().find(|name| !name.ends_with('*')).cloned();
         let setup = Setup { event_type, settings: version.spec.env.clone() };
         let trial = blocking(move || {
-            let _permit = permit;
+            let _place = place;
             let started = std::time::Instant::now();
             let component = desk.images.read(&kept)?;
             let trial = er_consumer::trial(&component, &setup, &desk.options.limits);
@@ -241,6 +247,7 @@ impl Desk {
                 Some(reason) => (State::Refused, format!("version {number} is refused: {reason}")),
                 None => match error.downcast_ref::<Error>() {
                     Some(Error::Away(reason)) => return Err(Later(Error::Away(reason.clone()))),
+                    _ if is_away(error) => return Err(Later(Error::Away(format!("wadm: {error:#}")))),
                     _ => (State::Failed, format!("version {number} could not be deployed: {error:#}")),
                 },
             },
@@ -324,7 +331,8 @@ impl Desk {
                 anyhow::bail!("no host has the label {}={role}: start one", manifest::ROLE);
             }
         }
-        if running.as_ref().is_some_and(|running| *running != wanted) {
+        let replaces = running.as_ref().is_some_and(|running| *running != wanted);
+        if replaces {
             self.note_progress(&app, Some("waiting for the last call to end"));
             let doing = if moves { "is moved to other hosts" } else { "is being deployed" };
             let reason = format!("version {} {doing}", version.version);
@@ -353,9 +361,10 @@ impl Desk {
             }
             info!(app, wanted, "deployed");
         }
-        // Also what was refused, and so runs as before.
+        // Also what was refused, or is left to the next round, and so runs as before.
         let unchanged = deployed.is_err() && apps.deployed(&app).await.is_ok_and(|now| now == running);
-        if same && (deployed.is_ok() || unchanged) {
+        let as_before = unchanged && (same || replaces);
+        if same && deployed.is_ok() || as_before {
             self.store.end_update(tenant, name).await?;
         } else if deployed.is_ok() {
             self.store.release(tenant, name).await?;
@@ -369,8 +378,8 @@ impl Desk {
         let app = names::app(&record.tenant, &record.name);
         if names::owns_app(record, &self.store.records(None).await?) {
             let apps = self.apps().await?;
-            let running = apps.deployed(&app).await.map_err(|e| Error::Away(format!("wadm: {e:#}")))?;
-            if running.is_some() {
+            // Also where it is not deployed any more: a predecessor may have been stopped before all of it was gone.
+            if apps.knows(&app).await.map_err(|e| Error::Away(format!("wadm: {e:#}")))? {
                 self.quiesce(record).await;
             }
             let removed = apps.remove(&app, self.options.deploy_within).await;
