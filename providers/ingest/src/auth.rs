@@ -1,6 +1,7 @@
 //! Who is calling: API keys and tokens of the gateway, asked of the ingest component and believed for a short while.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -19,8 +20,21 @@ const KEYS_MAX: usize = 10_000;
 /// Keys asked about at once: whoever invents keys must not keep the ingest component from taking events.
 const QUESTIONS_MAX: usize = 2;
 
-/// What is known of one key, and until when. The inner lock lets one caller ask while the others wait for its answer.
-type Slot = Arc<AsyncMutex<Option<(Instant, Result<Arc<Principal>, Problem>)>>>;
+/// How long a caller waits for its key's turn to be asked about.
+const TURN_WITHIN: Duration = Duration::from_secs(2);
+const SHED_RETRY_MS: u32 = 1_000;
+
+/// Until when it is believed, and what it is.
+type Answer = (Instant, Result<Arc<Principal>, Problem>);
+
+/// What is known of one key.
+#[derive(Default)]
+struct Slot {
+    /// The lock lets one caller ask while the others wait for its answer.
+    known: AsyncMutex<Option<Answer>>,
+    /// The last answer was that it is good.
+    good: AtomicBool,
+}
 
 /// What a caller shows, as far as it can be told without asking anybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,15 +48,18 @@ enum Shape {
 
 /// The cache of decided keys, by the key's hash: the key itself is never kept.
 pub struct Keys {
-    slots: Mutex<HashMap<String, Slot>>,
+    slots: Mutex<HashMap<String, Arc<Slot>>>,
     questions: Semaphore,
+    /// Those about keys that were good: they don't stand in line with invented ones.
+    again: Semaphore,
 }
 
 // === impl Keys ===
 
 impl Default for Keys {
     fn default() -> Self {
-        Self { slots: Mutex::default(), questions: Semaphore::new(QUESTIONS_MAX) }
+        let questions = || Semaphore::new(QUESTIONS_MAX);
+        Self { slots: Mutex::default(), questions: questions(), again: questions() }
     }
 }
 
@@ -59,29 +76,32 @@ impl Keys {
     ) -> Result<Arc<Principal>, Problem> {
         let shape = Shape::of(api_key).ok_or_else(refused)?;
         let slot = self.slot(keys::hash(api_key));
-        let mut known = slot.lock().await;
+        let mut known = slot.known.lock().await;
         if let Some((until, answer)) = known.as_ref() {
             if Instant::now() < *until {
                 return answer.clone();
             }
         }
+        let line = if slot.good.load(Ordering::Relaxed) { &self.again } else { &self.questions };
         // It is never closed.
-        let _turn = self.questions.acquire().await;
+        let _turn = tokio::time::timeout(TURN_WITHIN, line.acquire()).await.map_err(|_| {
+            Problem::new(Kind::Overloaded, "too many keys are asked about at the moment").retry_after_ms(SHED_RETRY_MS)
+        })?;
         let answer = match admission.authenticate(api_key).await {
             Ok(principal) => Ok(Arc::new(principal)),
             Err(problem) if problem.kind == Kind::Unauthorized => Err(refused()),
             // Not an answer, so not remembered.
             Err(problem) => return Err(problem),
         };
+        slot.good.store(answer.is_ok(), Ordering::Relaxed);
         *known = Some((Instant::now() + shape.believed(ttl, unix_now()), answer.clone()));
         answer
     }
 
-    fn slot(&self, hash: String) -> Slot {
+    fn slot(&self, hash: String) -> Arc<Slot> {
         let mut slots = self.slots.lock();
         if slots.len() >= KEYS_MAX && !slots.contains_key(&hash) {
-            let good = |slot: &Slot| slot.try_lock().is_ok_and(|known| matches!(&*known, Some((_, Ok(_)))));
-            slots.retain(|_, slot| good(slot));
+            slots.retain(|_, slot| slot.good.load(Ordering::Relaxed));
             if slots.len() >= KEYS_MAX {
                 slots.clear();
             }
@@ -158,13 +178,18 @@ mod tests {
             name: "n".into(),
             quota: er_tenant::Quota::default(),
         };
-        *keys.slot("good".into()).try_lock().unwrap() = Some((now, Ok(Arc::new(principal))));
+        let good = keys.slot("good".into());
+        *good.known.try_lock().unwrap() = Some((now, Ok(Arc::new(principal))));
+        good.good.store(true, Ordering::Relaxed);
+        // Nor while it is asked about again.
+        let asking = good.known.try_lock().unwrap();
         for n in 0..3 * KEYS_MAX {
-            *keys.slot(n.to_string()).try_lock().unwrap() = Some((now, Err(refused())));
+            *keys.slot(n.to_string()).known.try_lock().unwrap() = Some((now, Err(refused())));
         }
+        drop(asking);
         let slots = keys.slots.lock();
         assert!(slots.len() <= KEYS_MAX);
-        assert!(slots["good"].try_lock().unwrap().is_some());
+        assert!(slots["good"].known.try_lock().unwrap().is_some());
     }
 
     #[test]

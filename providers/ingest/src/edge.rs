@@ -1,6 +1,7 @@
 //! The edge without its protocol: who, how much, and into the next group. HTTP and gRPC stand on this.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -10,11 +11,12 @@ use base64::Engine as _;
 use bytes::Bytes;
 use er_event::frame::{Encoding, Request};
 use er_event::keys::Action;
+use er_event::limits::BODY_BYTES_MAX;
 use er_event::{Kind, Problem};
 use er_provider_kit::trace::{self, SpanContext};
 use er_tenant::Principal;
 use metrics::counter;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::{oneshot, OwnedSemaphorePermit, Semaphore};
 
 use crate::admission::Admission;
@@ -31,6 +33,8 @@ const SHED_RETRY_MS: u32 = 1_000;
 pub const EVENT: &str = "application/cloudevents+json";
 /// Semaphores count in u32; bodies are counted in pieces of this size.
 const PIECE_BYTES: usize = 1024;
+/// Tenants whose share is remembered while they hold none of it.
+const SHARES_MAX: usize = 1_024;
 
 /// A publish request, whatever protocol it came by.
 #[derive(Debug, Default)]
@@ -53,7 +57,9 @@ pub struct Edge {
     pub refusals: Refusals,
     batcher: Batcher,
     room: Arc<Semaphore>,
-    room_pieces: u32,
+    /// What one tenant may take of it.
+    share_pieces: u32,
+    shares: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
 /// The answers of queued requests, to come.
@@ -61,18 +67,24 @@ type Receipts = oneshot::Receiver<Vec<Taken>>;
 
 /// Room in memory for one body, given back when the request is answered.
 #[must_use]
-pub struct Room(OwnedSemaphorePermit);
+pub struct Room {
+    own: OwnedSemaphorePermit,
+    all: OwnedSemaphorePermit,
+}
 
 // === impl Edge ===
 
 impl Edge {
     pub fn new(settings: IngestSettings) -> Self {
         let room_pieces = u32::try_from(settings.inflight_bytes_max / PIECE_BYTES).unwrap_or(u32::MAX);
+        // Something is left for the others, and any body fits.
+        let share_pieces = (room_pieces / 4 * 3).max(pieces(BODY_BYTES_MAX)).min(room_pieces);
         let quotas = Quotas::new(settings.tenant_events_per_s);
         Self {
             batcher: Batcher::new(settings.admits_max),
             room: Arc::new(Semaphore::new(room_pieces as usize)),
-            room_pieces,
+            share_pieces,
+            shares: Mutex::default(),
             settings,
             admission: RwLock::default(),
             keys: Keys::default(),
@@ -131,27 +143,41 @@ impl Edge {
         self.quotas.standing(&principal.tenant, &principal.quota, Instant::now())
     }
 
-    /// Room for a body of `bytes`, or the answer that there is none.
-    pub fn room(&self, bytes: usize) -> Result<Room, Problem> {
-        self.try_room(bytes).ok_or_else(|| {
+    /// Room for a tenant's body of `bytes`, or the answer that there is none.
+    pub fn room(&self, tenant: &str, bytes: usize) -> Result<Room, Problem> {
+        self.try_room(tenant, bytes).ok_or_else(|| {
             counter!("eventrunner_ingest_shed_total", "reason" => "memory").increment(1);
             Problem::new(Kind::Overloaded, "too many events are on their way already").retry_after_ms(SHED_RETRY_MS)
         })
     }
 
-    /// Room for a body of `bytes`, if there is any.
-    pub fn try_room(&self, bytes: usize) -> Option<Room> {
-        Arc::clone(&self.room).try_acquire_many_owned(self.pieces(bytes)).ok().map(Room)
+    /// Room for a tenant's body of `bytes`, if there is any.
+    pub fn try_room(&self, tenant: &str, bytes: usize) -> Option<Room> {
+        let (share, room, pieces) = self.asked(tenant, bytes);
+        let own = share.try_acquire_many_owned(pieces).ok()?;
+        Some(Room { own, all: room.try_acquire_many_owned(pieces).ok()? })
     }
 
-    /// Room for a body of `bytes`, once there is some. None when there will never be any again.
-    pub fn room_in_turn(&self, bytes: usize) -> impl Future<Output = Option<Room>> + Send + 'static {
-        let permit = Arc::clone(&self.room).acquire_many_owned(self.pieces(bytes));
-        async move { permit.await.ok().map(Room) }
+    /// Room for a tenant's body of `bytes`, once there is some. None when there will never be any again.
+    pub fn room_in_turn(&self, tenant: &str, bytes: usize) -> impl Future<Output = Option<Room>> + Send + 'static {
+        let (share, room, pieces) = self.asked(tenant, bytes);
+        async move {
+            // First of its own: who has too much already does not stand in anybody's way.
+            let own = share.acquire_many_owned(pieces).await.ok()?;
+            Some(Room { own, all: room.acquire_many_owned(pieces).await.ok()? })
+        }
     }
 
-    fn pieces(&self, bytes: usize) -> u32 {
-        pieces(bytes).min(self.room_pieces)
+    /// The tenant's share, everybody's room, and how much of both a body takes.
+    fn asked(&self, tenant: &str, bytes: usize) -> (Arc<Semaphore>, Arc<Semaphore>, u32) {
+        let mut shares = self.shares.lock();
+        if shares.len() >= SHARES_MAX && !shares.contains_key(tenant) {
+            // Who holds some of it has another handle.
+            shares.retain(|_, share| Arc::strong_count(share) > 1);
+        }
+        let share =
+            shares.entry(tenant.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.share_pieces as usize)));
+        (Arc::clone(share), Arc::clone(&self.room), pieces(bytes).min(self.share_pieces))
     }
 
     /// Makes a request's events durable; returns their ids, in order.
@@ -249,7 +275,9 @@ impl Room {
     /// Gives back what the body does not need after all.
     pub fn shrink(&mut self, bytes: usize) {
         let needed = usize::try_from(pieces(bytes)).unwrap_or(usize::MAX);
-        drop(self.0.split(self.0.num_permits().saturating_sub(needed)));
+        for permit in [&mut self.own, &mut self.all] {
+            drop(permit.split(permit.num_permits().saturating_sub(needed)));
+        }
     }
 }
 

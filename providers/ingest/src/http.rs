@@ -84,14 +84,14 @@ async fn take(edge: &Edge, principal: &Principal, parts: &Parts, body: &mut Body
     }
     // What a body of unknown length may grow to is taken for its length.
     let length = length.unwrap_or(BODY_BYTES_MAX);
-    let _room = edge.room(length)?;
+    let _room = edge.room(&principal.tenant, length)?;
     let body = tokio::time::timeout(BODY_TIMEOUT, read(body)).await.map_err(|_| {
         Problem::new(Kind::Timeout, "the body did not arrive within 30 s; nothing was taken")
             .mend("Send it faster, or in smaller requests.")
     })??;
     let body = decompress(&parts.headers, body)?;
     // Unpacked it may be a thousand times what came.
-    let _more = body.len().checked_sub(length).map(|more| edge.room(more)).transpose()?;
+    let _more = body.len().checked_sub(length).map(|more| edge.room(&principal.tenant, more)).transpose()?;
     let mut publish = Publish {
         body,
         query: parts.uri.query().map(str::to_string),

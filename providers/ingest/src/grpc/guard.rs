@@ -113,7 +113,7 @@ async fn admit(
     if !streams {
         edge.within_quota(&principal)?;
     }
-    let rooms = Rooms::default();
+    let rooms = Rooms::of(&principal.tenant);
     let (mut parts, body) = request.into_parts();
     let credential = credential.unwrap_or_default();
     let client = client(&parts.headers);

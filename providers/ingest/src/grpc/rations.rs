@@ -33,7 +33,10 @@ type Turn = Pin<Box<dyn Future<Output = Option<Room>> + Send>>;
 
 /// Room of messages that were let through and not taken yet.
 #[derive(Clone, Default)]
-pub struct Rooms(Arc<Mutex<VecDeque<Room>>>);
+pub struct Rooms {
+    tenant: Arc<str>,
+    given: Arc<Mutex<VecDeque<Room>>>,
+}
 
 /// The body of a call.
 pub struct Rationed {
@@ -84,22 +87,27 @@ impl Head {
 // === impl Rooms ===
 
 impl Rooms {
+    /// For what a tenant sends.
+    pub fn of(tenant: &str) -> Self {
+        Self { tenant: tenant.into(), given: Arc::default() }
+    }
+
     /// The room of the next message, which has so many bytes.
     pub fn take(&self, bytes: usize) -> Option<Room> {
-        let mut room = self.0.lock().pop_front()?;
+        let mut room = self.given.lock().pop_front()?;
         room.shrink(bytes);
         Some(room)
     }
 
     /// Gives back what a message of so many bytes does not need of the room that is held for it.
     pub fn shrink(&self, bytes: usize) {
-        if let Some(room) = self.0.lock().front_mut() {
+        if let Some(room) = self.given.lock().front_mut() {
             room.shrink(bytes);
         }
     }
 
     fn give(&self, room: Room) {
-        self.0.lock().push_back(room);
+        self.given.lock().push_back(room);
     }
 }
 
@@ -159,12 +167,14 @@ impl Rationed {
             }
             // Each message has its own time.
             self.runs = false;
+            let tenant = &self.rooms.tenant;
             if !self.waits {
-                self.rooms.give(self.edge.room(head.room()).map_err(|problem| status::of(&problem, Message::Event))?);
-            } else if let Some(room) = self.edge.try_room(head.room()) {
+                let room = self.edge.room(tenant, head.room());
+                self.rooms.give(room.map_err(|problem| status::of(&problem, Message::Event))?);
+            } else if let Some(room) = self.edge.try_room(tenant, head.room()) {
                 self.rooms.give(room);
             } else {
-                self.turn = Some(Box::pin(self.edge.room_in_turn(head.room())));
+                self.turn = Some(Box::pin(self.edge.room_in_turn(tenant, head.room())));
                 // Not even the head goes out, by which the reader would take memory for the message.
                 let passed = bytes.split_to(scanned.saturating_sub(HEAD_BYTES));
                 self.held_head = scanned - passed.len();
@@ -289,7 +299,7 @@ mod tests {
         let messages = [message(10), message(MIB / 2), message(20)].concat();
         for size in [3, 16_384, messages.len()] {
             let (edge, rooms) = (edge(), Rooms::default());
-            let others = edge.room(MIB * 3 / 4).unwrap();
+            let others = edge.room("", MIB * 3 / 4).unwrap();
             let pieces = messages.chunks(size).map(<[u8]>::to_vec).collect();
             let mut rationed = Rationed::new(body(pieces), Arc::clone(&edge), rooms.clone(), true);
             let mut all = arrived(&mut rationed).unwrap();
@@ -308,7 +318,7 @@ mod tests {
     async fn a_single_message_without_room_is_refused_with_a_time_to_come_again() {
         use tonic_types::StatusExt as _;
         let edge = edge();
-        let _others = edge.room(MIB * 3 / 4).unwrap();
+        let _others = edge.room("", MIB * 3 / 4).unwrap();
         let mut rationed = Rationed::new(body(vec![message(MIB / 2)]), edge, Rooms::default(), false);
         let status = arrived(&mut rationed).unwrap_err();
         assert_eq!(status.code(), Code::Unavailable);
@@ -322,9 +332,9 @@ mod tests {
         packed[0] = 1;
         let mut rationed = Rationed::new(body(vec![packed]), Arc::clone(&edge), rooms.clone(), true);
         arrived(&mut rationed).unwrap();
-        assert!(edge.try_room(MIB * 3 / 4).is_none() && edge.try_room(MIB / 4).is_some());
+        assert!(edge.try_room("", MIB * 3 / 4).is_none() && edge.try_room("", MIB / 4).is_some());
         rooms.shrink(2_000);
-        assert!(edge.try_room(MIB * 3 / 4).is_some());
+        assert!(edge.try_room("", MIB * 3 / 4).is_some());
         // No message takes more than a body may.
         assert_eq!(Head { packed: true, length: 100_000 }.room(), BODY_BYTES_MAX);
     }
@@ -360,5 +370,17 @@ mod tests {
         let mut next = std::pin::pin!(rationed.frame());
         tokio::time::advance(10 * BODY_TIMEOUT + Duration::from_secs(1)).await;
         assert!(poll!(next.as_mut()).is_pending());
+    }
+
+    #[tokio::test]
+    async fn no_tenant_takes_all_the_room() {
+        let room = HashMap::from([("inflight_bytes_max".to_string(), (8 * MIB).to_string())]);
+        let edge = Edge::new(IngestSettings::parse(&room).unwrap());
+        let taken: Vec<_> = std::iter::from_fn(|| edge.try_room("acme", MIB - 1_024)).collect();
+        assert_eq!(taken.len(), 6, "three quarters of it");
+        assert!(edge.room_in_turn("acme", MIB - 1_024).now_or_never().is_none());
+        assert!(edge.room("globex", MIB - 1_024).is_ok());
+        drop(taken);
+        assert!(edge.try_room("acme", MIB - 1_024).is_some());
     }
 }
