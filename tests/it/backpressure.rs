@@ -9,11 +9,11 @@ use er_testkit::load::Shape;
 use er_testkit::{until, Component, Load, Options, Oracle, Part, Platform, Rng, Tenant};
 use tokio::task::JoinSet;
 
-use crate::support::{accepted, event, on_its_own, post, send, stored, BATCH};
+use crate::support::{accepted, alone, counted, event, on_its_own, post, send, stored, BATCH};
 
 /// Ingest gives up on a request after 15 s; reading its body and the way back come on top.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(20);
-const HEALED_WITHIN: Duration = Duration::from_secs(60);
+const ANSWERED_WITHIN: Duration = Duration::from_secs(28);
+const HEALED_WITHIN: Duration = Duration::from_secs(180);
 const SENDERS: usize = 200;
 /// Of a process that holds at most 32 MiB of bodies.
 const RSS_BYTES_MAX: u64 = 160 << 20;
@@ -172,8 +172,9 @@ fn memory_for_bodies_is_bounded_and_who_finds_none_is_told() -> anyhow::Result<(
             let (answer, took) = ended??;
             ensure!(matches!(answer.status.as_u16(), 503 | 504), "{} {}", answer.status, answer.body);
             ensure!(answer.retry_after.is_some(), "no Retry-After: {}", answer.body);
+            // Those who have room wait for 15 s.
             quick += usize::from(
-                answer.status == 503 && answer.body.contains("overloaded") && took < Duration::from_secs(3),
+                answer.status == 503 && answer.body.contains("overloaded") && took < Duration::from_secs(10),
             );
         }
         paused.resume();
@@ -185,5 +186,36 @@ fn memory_for_bodies_is_bounded_and_who_finds_none_is_told() -> anyhow::Result<(
         .await?;
         stored(&tenant, "/s", "100").await?;
         Ok(())
+    })
+}
+
+#[test]
+fn what_waits_for_a_store_that_stands_still_goes_on_in_order() -> anyhow::Result<()> {
+    alone(|platform| async move {
+        let tenant = platform.tenant("ordered").await?;
+        let consumer = platform.consumer(&tenant, Component::Recorder, &[]).await?;
+        let oracle = Oracle::new(tenant.clone());
+        let tries = || counted(&platform, "jetstream", r#"eventrunner_pipeline_retries_total{stage="engine"}"#);
+        let before = tries().await?;
+        let paused = platform.pause(Part::Store).await?;
+        let ids: Vec<String> = (0..400).map(|n| n.to_string()).collect();
+        for (n, id) in ids.iter().enumerate() {
+            send(&tenant, "/ordered", id, "t", "1").await?;
+            if n == ids.len() / 2 {
+                until("a batch that is tried again", HEALED_WITHIN, || async {
+                    Ok((tries().await? > before).then_some(()))
+                })
+                .await?;
+            }
+        }
+        paused.resume();
+        let order = until("all of them with the consumer", HEALED_WITHIN, || async {
+            let order = oracle.order(&consumer.id, "/ordered").await?;
+            Ok((order.len() >= ids.len()).then_some(order))
+        })
+        .await?;
+        let overtaken = order.iter().zip(&ids).find(|(handled, sent)| handled != sent);
+        ensure!(overtaken.is_none() && order.len() == ids.len(), "{overtaken:?} in {order:?}");
+        platform.retire(&consumer).await
     })
 }

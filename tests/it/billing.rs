@@ -101,15 +101,17 @@ fn every_meter_counts_to_the_unit() -> anyhow::Result<()> {
         })
         .await?;
         // What was let in lies in the store as it came. The consumer emits an event for each call, and those came in too.
-        let (ours, all) = (tenant.events("source=/metered").await?, tenant.events("").await?);
+        let ours = tenant.events("source=/metered").await?;
         ensure!(of(&sums, "events_out") == 300 && of(&sums, "deliveries") == 300, "{sums:?}");
         ensure!(of(&sums, "bytes_out") == bytes(&ours), "{} bytes were taken: {sums:?}", bytes(&ours));
-        let sums = collected(&platform, &tenant).await?;
-        ensure!(
-            ours.len() == 300 && of(&sums, "events_in") == all.len() as u64,
-            "each of {} once: {sums:?}",
-            all.len()
-        );
+        // The last of those may be stored, and not metered yet.
+        let (all, sums) = until("what is stored to be metered, each once", STORED_WITHIN, || async {
+            let (all, sums) = (tenant.events("").await?, collected(&platform, &tenant).await?);
+            ensure!(of(&sums, "events_in") == all.len() as u64, "{} are stored: {sums:?}", all.len());
+            Ok(Some((all, sums)))
+        })
+        .await?;
+        ensure!(ours.len() == 300, "{} of 300", ours.len());
         ensure!(of(&sums, "bytes_in") == bytes(&all), "{} bytes were let in: {sums:?}", bytes(&all));
         ensure!(of(&sums, "rule_evaluations") == 0, "there are no rules: {sums:?}");
         ensure!(of(&sums, "memory_mib_us") == 48 * of(&sums, "consumer_us"), "48 MiB for that time: {sums:?}");
@@ -128,7 +130,12 @@ fn rules_count_once_for_each_event_that_they_are_run_on() -> anyhow::Result<()> 
         "#;
         let version = save_rules(&tenant, "all", rules).await?;
         live(&tenant, version).await?;
-        let before = collected(&platform, &tenant).await?;
+        let before = until("what was sent until the rules were live to be metered", STORED_WITHIN, || async {
+            let (all, sums) = (tenant.events("").await?, collected(&platform, &tenant).await?);
+            ensure!(of(&sums, "events_in") == all.len() as u64, "{} are stored: {sums:?}", all.len());
+            Ok(Some(sums))
+        })
+        .await?;
         for (id, ty) in [("1", "plain"), ("2", "noise"), ("3", "late"), ("4", "copy")] {
             send(&tenant, "/ruled", id, ty, "1").await?;
         }
@@ -253,7 +260,8 @@ fn a_month_closes_and_what_comes_late_is_on_the_next_invoice() -> anyhow::Result
         let void = format!("/api/v1/invoice/{}/{}/void", tenant.id, next.id);
         refused(&tenant.client.call(Method::POST, &void, Some(&json!({}))).await?, 403, "forbidden")?;
         let answer = tenant.operator.call(Method::POST, &void, Some(&json!({}))).await?;
-        ensure!(answer.status == 409, "it can't be void before it was issued: {} {}", answer.status, answer.body);
+        // Its month is to come: a clock that is ahead issues such ones, and they must not stand.
+        ensure!(answer.status == 200 && answer.body.contains(r#""state":"void""#), "{} {}", answer.status, answer.body);
         Ok(())
     })
 }

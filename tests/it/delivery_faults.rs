@@ -12,7 +12,7 @@ use crate::scene::Neighbour;
 use crate::support::{accepted, alone, event, now_us, post, send, BATCH};
 
 const DEAD_WITHIN: Duration = Duration::from_secs(60);
-const HANDLED_WITHIN: Duration = Duration::from_secs(20);
+const HANDLED_WITHIN: Duration = Duration::from_secs(90);
 
 const ATTEMPTS: u64 = 3;
 const BACKOFF_MS: u64 = 200;

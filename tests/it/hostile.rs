@@ -86,7 +86,9 @@ impl<'k> Offender<'k> {
     async fn start(platform: &Platform, kind: &'k Kind, host: Part) -> anyhow::Result<Self> {
         let tenant = platform.tenant("mallory").await?;
         let attempts = ATTEMPTS.to_string();
-        let settings = [("attempts_max", &*attempts), ("backoff_ms", "100"), ("timeout_ms", "1000")];
+        // Those that are not to be cut off have the time that a call takes on a machine with much to do.
+        let timeout_ms = if kind.reason == CUT_OFF { "1000" } else { "6000" };
+        let settings = [("attempts_max", &*attempts), ("backoff_ms", "100"), ("timeout_ms", timeout_ms)];
         let role = if host == Part::ProbationHost { PROBATION } else { PROVEN };
         let consumer = platform.consumer_on(role, &tenant, kind.component, &settings).await?;
         Ok(Self { kind, tenant, consumer, nats: platform.nats().await? })

@@ -9,7 +9,7 @@ use serde_json::{json, Value};
 
 use crate::support::{event, post, send, shared, BATCH};
 
-const THANKED_WITHIN: Duration = Duration::from_secs(30);
+const THANKED_WITHIN: Duration = Duration::from_secs(90);
 /// A host takes in links only when it has compiled what was started before, which are many megabytes here.
 const LINKED_WITHIN: Duration = Duration::from_secs(90);
 const ORDERS: usize = 50;

@@ -9,7 +9,7 @@ use futures::StreamExt as _;
 use reqwest::Method;
 use serde_json::{json, Value};
 
-use crate::support::{accepted, alone, now, now_us, refused, send, shared, stored, JSON};
+use crate::support::{accepted, alone, no_dead_letters, now, now_us, refused, send, shared, stored, JSON};
 
 const WITHIN: Duration = Duration::from_secs(60);
 /// Of a replay that is interrupted.
@@ -42,7 +42,9 @@ fn dead_letters_are_delivered_again_die_again_and_are_discarded() -> anyhow::Res
         let tenant = platform.tenant("redriven").await?;
         let consumer = platform.consumer(&tenant, Component::Hostile, &[("attempts_max", "1")]).await?;
         let oracle = Oracle::new(tenant.clone());
-        let from_ms = now_us() / 1_000 + 5_000;
+        send(&tenant, "/s", "first", "fine", "1").await?;
+        handled(&oracle, &consumer, "first").await?;
+        let from_ms = now_us() / 1_000 + 15_000;
         send(&tenant, "/s", "later", "test.later", &from_ms.to_string()).await?;
         send(&tenant, "/s", "never", "test.fail", "1").await?;
         let later = dead(&tenant, "later", 0).await?["seq"].as_u64().context("no seq")?;
@@ -76,7 +78,7 @@ fn dead_letters_are_delivered_again_die_again_and_are_discarded() -> anyhow::Res
 
         let discarded = post(&tenant, "/api/v1/dead-letters:discard", &json!({ "seqs": [again] })).await?;
         ensure!(discarded.json()["discarded"] == 1, "{} {}", discarded.status, discarded.body);
-        until("no dead letter", WITHIN, || async { Ok(tenant.dead_letters().await?.is_empty().then_some(())) }).await?;
+        no_dead_letters(&tenant).await?;
         platform.retire(&consumer).await
     })
 }

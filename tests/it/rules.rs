@@ -3,14 +3,13 @@
 use anyhow::{ensure, Context as _};
 use async_nats::jetstream::{self, kv};
 use er_tenant::rules::{set_path, texts_path, RULES_BUCKET};
-use er_testkit::{until, Component, Oracle, Tenant};
-use futures::TryStreamExt as _;
+use er_testkit::{until, Component, Oracle, Platform, Tenant};
 use reqwest::Method;
 use serde_json::{json, Value};
 
 use crate::support::{
-    accepted, alone, event, live, now, only, post, put_rules, refused, save_rules, send, shared, stored, text, BATCH,
-    LIVE_WITHIN, STORED_WITHIN,
+    accepted, alone, counted, event, live, now, only, post, put_rules, refused, save_rules, send, shared, stored, text,
+    BATCH, LIVE_WITHIN, STORED_WITHIN,
 };
 
 async fn story(tenant: &Tenant, source: &str, id: &str) -> anyhow::Result<Value> {
@@ -120,11 +119,9 @@ fn a_consumer_of_a_route_gets_what_rules_send_there_and_nothing_else() -> anyhow
     })
 }
 
-/// How often messages were given to the engine so far.
-async fn tries(js: &jetstream::Context) -> anyhow::Result<u64> {
-    let stream = js.get_stream("ER_RAW").await?;
-    let consumers: Vec<_> = stream.consumers().try_collect().await?;
-    Ok(consumers.iter().map(|consumer| consumer.delivered.consumer_sequence).sum())
+/// How often batches were given to the engine again so far.
+async fn tries(platform: &Platform) -> anyhow::Result<f64> {
+    counted(platform, "jetstream", r#"eventrunner_pipeline_retries_total{stage="engine"}"#).await
 }
 
 #[test]
@@ -141,11 +138,11 @@ fn rules_that_cannot_be_read_hold_events_until_they_are_mended() -> anyhow::Resu
             kept.push((key.clone(), bucket.get(&key).await?.context("no rules")?));
             bucket.put(&key, "broken".into()).await?;
         }
-        let before = tries(&js).await?;
+        let before = tries(&platform).await?;
         send(&tenant, "/s", "waits", "t", "1").await?;
         // More often than an event is tried that is at fault itself.
         until("it to be tried again and again", STORED_WITHIN * 2, || async {
-            Ok((tries(&js).await? >= before + 10).then_some(()))
+            Ok((tries(&platform).await? >= before + 10.0).then_some(()))
         })
         .await?;
         ensure!(tenant.dead_letters().await?.is_empty(), "{:?}", tenant.dead_letters().await?);
@@ -303,6 +300,52 @@ fn rules_without_end_give_their_events_up_and_hold_no_neighbour_up() -> anyhow::
             let kind = letter["event"]["type"].as_str().unwrap_or_default();
             let rule = if kind == "circle" { "rule Circle" } else { "rule Growth" };
             ensure!(letter["reason"].as_str().is_some_and(|reason| reason.starts_with(rule)), "{letter}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn whose_rules_take_too_long_holds_nobody_up_and_goes_on_once_they_are_mended() -> anyhow::Result<()> {
+    alone(|platform| async move {
+        let neighbour = platform.tenant("quick").await?;
+        let endless = "rule Circle { when Event.data.n >= 0 then Event.data.n = Event.data.n + 1; }";
+        let mut laborious = Vec::new();
+        for n in 0..3 {
+            let tenant = platform.tenant(&format!("laborious{n}")).await?;
+            live(&tenant, save_rules(&tenant, "rule", endless).await?).await?;
+            laborious.push(tenant);
+        }
+        // Each alone ends at its limit; so many at once take longer than the engine may, in every shard.
+        let sources: Vec<String> = (0..16).map(|n| format!("/{n}")).collect();
+        let ids: Vec<String> = (0..1_000).map(|n| n.to_string()).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        for source in &sources {
+            let events: Vec<String> = ids.iter().map(|id| event(source, id, "t", r#"{"n":0}"#)).collect();
+            let body = format!("[{}]", events.join(","));
+            for tenant in &laborious {
+                accepted(&post(&tenant.client, BATCH, body.clone()).await?, &ids)?;
+            }
+        }
+        // Were each of these held up until a try is given up, the tenant's would be tried one by one by then, and be dead letters.
+        for round in 0..8 {
+            let id = round.to_string();
+            for source in &sources {
+                send(&neighbour, source, &id, "t", "1").await?;
+            }
+            for source in &sources {
+                stored(&neighbour, source, &id).await?;
+            }
+        }
+        for tenant in &laborious {
+            let dead = tenant.client.get("/api/v1/dead-letters?limit=1").await?.json();
+            ensure!(dead["items"] == json!([]), "a neighbour's events waited for those: {dead}");
+            save_rules(tenant, "rule", r#"rule Fine { when true then Tag("fine"); Retract("Fine"); }"#).await?;
+        }
+        for (tenant, source) in laborious.iter().flat_map(|tenant| sources.iter().map(move |source| (tenant, source))) {
+            for id in [ids[0], ids[999]] {
+                stored(tenant, source, id).await?;
+            }
         }
         Ok(())
     })

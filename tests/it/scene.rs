@@ -17,8 +17,9 @@ pub const FRESH_WITHIN: Duration = Duration::from_secs(60);
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(60);
 const SETTLED_WITHIN: Duration = Duration::from_secs(90);
 const COUNTED_WITHIN: Duration = Duration::from_secs(90);
-/// A neighbour's events are with its consumer within this time, whatever happens next door.
-const NEIGHBOUR_WITHIN: Duration = Duration::from_secs(5);
+/// A neighbour's events are with its consumer within this time, whatever happens next door. `make bench` measures how fast; this is
+/// more than one halt of the machine, or one call that had to be made again.
+const NEIGHBOUR_WITHIN: Duration = Duration::from_secs(20);
 
 /// What the tenant's rules leave on every event.
 const SEEN: &str = r#""ertags":"seen""#;

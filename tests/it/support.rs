@@ -21,9 +21,9 @@ pub const EVENT: &str = "application/cloudevents+json";
 pub const BATCH: &str = "application/cloudevents-batch+json";
 
 /// From the 202 to the store, on a machine that does much else.
-pub const STORED_WITHIN: Duration = Duration::from_secs(30);
+pub const STORED_WITHIN: Duration = Duration::from_secs(90);
 /// A saved change of rules is live within a second; a machine with much to do may take longer to show it.
-pub const LIVE_WITHIN: Duration = Duration::from_secs(10);
+pub const LIVE_WITHIN: Duration = Duration::from_secs(60);
 /// As many tests at once as a machine of two cores can bear.
 const BESIDE_EACH_OTHER: usize = 4;
 
@@ -201,6 +201,23 @@ pub fn refused(answer: &Answer, status: u16, slug: &str) -> anyhow::Result<()> {
 /// The text of the event, once it is stored.
 pub async fn stored(tenant: &Tenant, source: &str, id: &str) -> anyhow::Result<String> {
     until(&format!("event {id} of {source} in the store"), STORED_WITHIN, || tenant.event(source, id)).await
+}
+
+/// What a provider counts, by how its line begins; 0 while it did not.
+pub async fn counted(platform: &Platform, provider: &str, line: &str) -> anyhow::Result<f64> {
+    let text = reqwest::get(platform.metrics(provider)?).await?.text().await?;
+    let line = text.lines().find(|found| found.starts_with(line));
+    Ok(line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default())
+}
+
+/// Waits until a tenant has no dead letter; those that it has are told when time is up.
+pub async fn no_dead_letters(tenant: &Tenant) -> anyhow::Result<()> {
+    until("no dead letter", STORED_WITHIN, || async {
+        let letters = tenant.dead_letters().await?;
+        ensure!(letters.is_empty(), "{} of them: {letters:?}", letters.len());
+        Ok(Some(()))
+    })
+    .await
 }
 
 /// Holds it that a consumer gets these events, by source and id, and not those, which were sent before the last of these.

@@ -65,9 +65,9 @@ pub fn labels(role: Role) -> HashMap<String, String> {
 pub fn run(args: &HostArgs) -> anyhow::Result<ExitCode> {
     process::bind_to_parent()?;
     let (workers, service) = match args.role {
-        Role::Platform => (WORKERS, "er-host-platform"),
-        Role::Tenant => (TENANT_WORKERS, "er-host-tenant"),
-        Role::Probation => (TENANT_WORKERS, "er-host-probation"),
+        Role::Platform => (HOST_WORKERS, "er-host-platform"),
+        Role::Tenant => (HOST_WORKERS, "er-host-tenant"),
+        Role::Probation => (HOST_WORKERS, "er-host-probation"),
     };
     if args.role == Role::Probation {
         // Of all its threads: they are started after this.
@@ -92,9 +92,10 @@ fn is_invocation(metadata: &tracing::Metadata<'_>) -> bool {
 pub const WORKERS: usize = 2;
 /// Core modules of one component: Python's is linked from many, 38 where it asks for nothing of WASI.
 const CORE_INSTANCES_MAX: u32 = 64;
-/// Workers of a host of tenants' code. A guest that loops keeps its worker until its execution limit, and hands over to
-/// nobody: with more workers than loops, the kernel shares the cores and the other tenants' calls go on.
-const TENANT_WORKERS: usize = 32;
+/// Workers of a host: tenants' code runs on each, their rules on the platform's. A guest that computes keeps its worker until it is
+/// done, or its execution limit, and hands over to nobody: with more workers than such, the kernel shares the cores and the other
+/// tenants' calls go on.
+const HOST_WORKERS: usize = 32;
 /// Where new code runs, only as much is computed as the rest of the machine leaves, or little more: of a core that both
 /// want, about a tenth.
 const PROBATION_NICE: i32 = 10;

@@ -4,7 +4,7 @@
 //! data before they are sent, and which events got a 202, and compares them with what the store gives back and with
 //! what a consumer says that it was handed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -149,10 +149,12 @@ impl Oracle {
         Ok(self.compare(self.handled(consumer, "").await?))
     }
 
+    /// In the order in which it was.
     async fn handled(&self, consumer: &str, since: &str) -> anyhow::Result<Vec<Found>> {
         let query = format!("type={SEEN}&from={}", encode(since));
         let mut found = Vec::new();
-        for text in &self.tenant.events(&query).await? {
+        // The API tells the newest first.
+        for text in self.tenant.events(&query).await?.iter().rev() {
             let event = Event::read(text)?;
             if event.eremitter.as_deref() != Some(consumer) {
                 continue;
@@ -174,6 +176,21 @@ impl Oracle {
     pub async fn was_handled(&self, consumer: &str, since: &str, source: &str, id: &str) -> anyhow::Result<bool> {
         let handled = self.handled(consumer, since).await?;
         Ok(handled.iter().any(|found| found.key.source == source && found.key.id == id))
+    }
+
+    /// The ids of a source's events in the order in which a consumer reported to have handled each for the first time.
+    ///
+    /// # Errors
+    /// When its reports can't be read.
+    pub async fn order(&self, consumer: &str, source: &str) -> anyhow::Result<Vec<String>> {
+        let mut ids = Vec::new();
+        let mut known = HashSet::new();
+        for Found { key, .. } in self.handled(consumer, "").await? {
+            if key.source == source && known.insert(key.id.clone()) {
+                ids.push(key.id);
+            }
+        }
+        Ok(ids)
     }
 
     /// Waits until nothing is missing, neither in the store nor at the consumer, and returns both reports: by the

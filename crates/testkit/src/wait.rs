@@ -24,7 +24,7 @@ where
             Ok(Ok(Some(answer))) => return Ok(answer),
             Ok(Ok(None)) => {}
             Ok(Err(error)) => last = format!("{error:#}"),
-            Err(_) => {}
+            Err(_) => last = format!("{last}; and its last look had no answer"),
         }
         if started.elapsed() >= deadline {
             bail!("{what}: not within {} s: {last}", deadline.as_secs_f32());

@@ -95,6 +95,11 @@ impl Delivery {
         }
     }
 
+    /// The same message is held a second time: that one says what becomes of it.
+    pub fn leave_to_the_other(mut self) {
+        self.spent = true;
+    }
+
     /// Not to be delivered to anybody meanwhile: its deadline begins anew.
     pub async fn working(&self) {
         if let Err(error) = self.message.ack_with(AckKind::Progress).await {

@@ -1,6 +1,6 @@
 //! Delivery of a tenant's stream to one of its consumers: batches in order, retries beside them, nothing while it is held.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
@@ -151,17 +151,6 @@ impl Consumer {
         let mut memory = Memory::default();
         let mut waits = false;
         loop {
-            if let Err(away) = self.room().await {
-                if !std::mem::replace(&mut waits, true) {
-                    warn!(consumer = &*self.id, reason = away.0, "fresh events wait");
-                }
-                puller.give_back(Vec::new()).await;
-                pause(&stop).await;
-                if !stop.is_cancelled() {
-                    continue;
-                }
-            }
-            waits = false;
             let deliveries = tokio::select! {
                 biased;
                 () = stop.cancelled() => return puller.give_back(Vec::new()).await,
@@ -170,22 +159,33 @@ impl Consumer {
             let since_us = puller.since_us();
             let mut groups: VecDeque<_> = groups(deliveries, self.settings.batch_events_max).into();
             while let Some(group) = groups.pop_front() {
+                if stop.is_cancelled() {
+                    let left = group.into_iter().chain(groups.into_iter().flatten());
+                    return puller.give_back(left.collect()).await;
+                }
                 let left: Vec<&Delivery> = group.iter().chain(groups.iter().flatten()).collect();
                 let work = async {
-                    if stop.is_cancelled() {
-                        return Err(Away("delivery is stopped".into()));
-                    }
-                    self.room().await?;
-                    self.deliver(Lane::Fresh, &group, since_us, &mut memory, &stop).await
-                };
-                match puller.meanwhile(&left, work).await {
-                    Ok(()) => done(group, &mut memory).await,
-                    Err(away) => {
-                        // Order: whatever is behind it waits with it.
-                        debug!(consumer = &*self.id, reason = away.0, "batch waits");
-                        puller.give_back(group.into_iter().chain(groups.drain(..).flatten()).collect()).await;
+                    let brought = async {
+                        self.room().await?;
+                        self.deliver(Lane::Fresh, &group, since_us, &mut memory, &stop).await
+                    };
+                    let brought = brought.await;
+                    if let Err(away) = &brought {
+                        if !stop.is_cancelled() && !std::mem::replace(&mut waits, true) {
+                            warn!(consumer = &*self.id, reason = away.0, "fresh events wait");
+                        }
                         pause(&stop).await;
                     }
+                    brought
+                };
+                match puller.meanwhile(&left, work).await {
+                    Ok(()) => {
+                        waits = false;
+                        done(group, &mut memory).await;
+                    }
+                    // Order: whatever is behind it waits with it. To give them back would let go ahead what is on its way
+                    // meanwhile.
+                    Err(_) => groups.push_front(group),
                 }
             }
         }
@@ -284,13 +284,16 @@ async fn done(group: Vec<Delivery>, memory: &mut Memory) {
     }
 }
 
-/// Those that were not brought to their end already. What was asked for ahead can wait past its deadline here, and is sent
-/// again then.
+/// Those that were not brought to their end already, each once. What was asked for ahead can wait past its deadline here, and is
+/// sent again then.
 async fn unsettled(memory: &Memory, deliveries: Vec<Delivery>) -> Vec<Delivery> {
     let mut unsettled = Vec::with_capacity(deliveries.len());
+    let mut places = HashSet::with_capacity(deliveries.len());
     for delivery in deliveries {
         if delivery.position().1 > 1 && memory.is_settled(delivery.place()) {
             delivery.done().await;
+        } else if !places.insert(delivery.place()) {
+            delivery.leave_to_the_other();
         } else {
             unsettled.push(delivery);
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use er_event::dead::DeadLetter;
-use er_event::event::{is_wanted, parse_batch, split, types, BatchWriter, EventRef};
+use er_event::event::{is_wanted, parse_batch, split, types, BatchWriter, EventRef, EMITTER, HOP, ROUTE};
 use er_event::Runs;
 use er_provider_kit::call::{CallError, Caller};
 use er_provider_kit::metrics::{failed, Stage};
@@ -210,13 +210,13 @@ impl Consumer {
         is_wanted(&self.settings.types, &event.event_type)
             && is_wanted(&self.settings.sources, &event.source)
             && self.routed_here(event)
-            && event.extension("eremitter").is_none_or(|emitter| emitter != *self.id)
+            && event.extension(EMITTER).is_none_or(|emitter| emitter != *self.id)
     }
 
     /// Whether rules routed the event to one of the sub-streams that the consumer wants.
     fn routed_here(&self, event: &EventRef<'_>) -> bool {
         let routes = &self.settings.routes;
-        let given = || event.extension("erroute").unwrap_or_default();
+        let given = || event.extension(ROUTE).unwrap_or_default();
         routes.is_empty() || given().split(',').any(|route| routes.iter().any(|wanted| wanted == route))
     }
 
@@ -331,5 +331,5 @@ fn furthest(events: &str) -> u32 {
         return 0;
     }
     let events = parse_batch(events).unwrap_or_default();
-    events.iter().filter_map(|event| event.extension("erhop")?.parse().ok()).max().unwrap_or_default()
+    events.iter().filter_map(|event| event.extension(HOP)?.parse().ok()).max().unwrap_or_default()
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::kv::Store;
-use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use er_provider_kit::call::Caller;
 use er_provider_kit::metrics::{failed, Stage};
 use er_question::{Consumer, Deliver, Input};
@@ -17,6 +16,7 @@ use parking_lot::Mutex;
 use tracing::warn;
 
 use crate::components::{decide_many, Decision};
+use crate::kv::last;
 use crate::publish::now_us;
 use crate::tenants::Tenants;
 
@@ -176,8 +176,10 @@ impl Gate {
             if let Some(denial) = &denial {
                 denied.insert(event_type.to_owned(), Arc::clone(denial));
             }
-            // Since before it was asked: what changes meanwhile may not be in the answer.
-            kept.0.insert(event_type.to_owned(), (now, denial));
+            // Since before it was asked: what changes meanwhile may not be in the answer. The other lane may know better.
+            if kept.0.get(event_type).is_none_or(|(since, _)| *since <= now) {
+                kept.0.insert(event_type.to_owned(), (now, denial));
+            }
         }
         Ok(denied)
     }
@@ -186,16 +188,11 @@ impl Gate {
     /// says why not.
     async fn serves_tenant(&self) -> Result<(), String> {
         let tenant = &self.tenant;
-        // The stream's leader is asked: what is followed may be behind, and so may a replica.
-        let subject = format!("$KV.{}.{tenant}", self.records.name);
-        let asked = self.records.stream.get_last_raw_message_by_subject(&subject);
-        let last = tokio::time::timeout(TIMEOUT, asked).await;
-        let last = match last.map_err(|_| format!("the record of {tenant} is not there in time"))? {
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => None,
-            last => Some(last.map_err(|e| format!("the record of {tenant}: {e}"))?),
+        let there = tokio::time::timeout(TIMEOUT, last(&self.records, tenant)).await;
+        let there = there.map_err(|_| format!("the record of {tenant} is not there in time"))?;
+        let Some(message) = there.map_err(|e| format!("{e:#}"))? else {
+            return Err(format!("there is no tenant {tenant}"));
         };
-        let there = last.filter(|message| message.headers.get("KV-Operation").is_none());
-        let Some(message) = there else { return Err(format!("there is no tenant {tenant}")) };
         let changed_us = u64::try_from(message.time.unix_timestamp_nanos() / 1_000).unwrap_or_default();
         serves(tenant, &message.payload, Duration::from_micros(now_us().saturating_sub(changed_us)))
     }

@@ -1,6 +1,9 @@
 //! `kv`: small records in JetStream key-value buckets.
 
+use anyhow::Context as _;
 use async_nats::jetstream::kv::{CreateErrorKind, Entry, Operation, Store, UpdateErrorKind};
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use futures::{StreamExt as _, TryStreamExt as _};
 use wasmcloud_provider_sdk::Context;
 
@@ -11,6 +14,8 @@ use crate::provider::Jetstream;
 use crate::streams;
 
 const SCAN_MAX: usize = 1_000;
+/// A key is part of a subject: NATS closes the connection of who sends a longer line than 4 KiB, and it is everybody's.
+const KEY_BYTES_MAX: usize = 1_024;
 
 impl Handler<Option<Context>> for Jetstream {
     async fn get(
@@ -20,7 +25,7 @@ impl Handler<Option<Context>> for Jetstream {
         key: String,
     ) -> anyhow::Result<Result<Option<Item>, Fault>> {
         Ok(async {
-            let store = self.bucket(cx.as_ref(), &bucket).await?;
+            let store = self.bucket(cx.as_ref(), &bucket, &key).await?;
             let entry = store.entry(&*key).await.map_err(|e| unavailable("key-value", &e))?;
             entry
                 .filter(|entry| entry.operation == Operation::Put)
@@ -38,7 +43,7 @@ impl Handler<Option<Context>> for Jetstream {
         value: String,
     ) -> anyhow::Result<Result<u64, Fault>> {
         Ok(async {
-            let store = self.bucket(cx.as_ref(), &bucket).await?;
+            let store = self.bucket(cx.as_ref(), &bucket, &key).await?;
             store.create(&*key, value.into()).await.map_err(|e| match e.kind() {
                 CreateErrorKind::AlreadyExists => fault(FaultCode::Conflict, format!("`{key}` exists already")),
                 CreateErrorKind::InvalidKey => fault(FaultCode::Invalid, format!("`{key}` is not a key")),
@@ -57,7 +62,7 @@ impl Handler<Option<Context>> for Jetstream {
         revision: Option<u64>,
     ) -> anyhow::Result<Result<u64, Fault>> {
         Ok(async {
-            let store = self.bucket(cx.as_ref(), &bucket).await?;
+            let store = self.bucket(cx.as_ref(), &bucket, &key).await?;
             match revision {
                 None => store.put(&*key, value.into()).await.map_err(|e| unavailable("key-value", &e)),
                 Some(revision) => store.update(&*key, value.into(), revision).await.map_err(|e| match e.kind() {
@@ -74,7 +79,7 @@ impl Handler<Option<Context>> for Jetstream {
 
     async fn delete(&self, cx: Option<Context>, bucket: String, key: String) -> anyhow::Result<Result<(), Fault>> {
         Ok(async {
-            let store = self.bucket(cx.as_ref(), &bucket).await?;
+            let store = self.bucket(cx.as_ref(), &bucket, &key).await?;
             store.purge(&*key).await.map_err(|e| unavailable("key-value", &e))
         }
         .await)
@@ -89,7 +94,7 @@ impl Handler<Option<Context>> for Jetstream {
         limit: u32,
     ) -> anyhow::Result<Result<Vec<Item>, Fault>> {
         Ok(async {
-            let store = self.bucket(cx.as_ref(), &bucket).await?;
+            let store = self.bucket(cx.as_ref(), &bucket, &filter).await?;
             let limit = SCAN_MAX.min(limit as usize);
             let entries = entries(&store, &filter, after.as_deref(), limit)
                 .await
@@ -124,9 +129,27 @@ pub async fn entries(store: &Store, filter: &str, after: Option<&str>, limit: us
     Ok(found)
 }
 
+/// What stands under a key, asked of the stream's leader: a replica may be behind, and so may what is followed.
+pub async fn last(store: &Store, key: &str) -> anyhow::Result<Option<StreamMessage>> {
+    let subject = format!("$KV.{}.{key}", store.name);
+    match store.stream.get_last_raw_message_by_subject(&subject).await {
+        // Deleted keys leave a marker behind.
+        Ok(message) => Ok(Some(message).filter(|message| message.headers.get("KV-Operation").is_none())),
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("`{key}` of {}", store.name)),
+    }
+}
+
 impl Jetstream {
-    async fn bucket(&self, cx: Option<&Context>, bucket: &str) -> Result<Store, Fault> {
+    /// The bucket in which a caller may look for a key.
+    async fn bucket(&self, cx: Option<&Context>, bucket: &str, key: &str) -> Result<Store, Fault> {
         self.check_link(cx, "kv").await?;
+        if key.len() > KEY_BYTES_MAX {
+            return Err(fault(
+                FaultCode::Invalid,
+                format!("a key of {} bytes, and at most {KEY_BYTES_MAX} are possible", key.len()),
+            ));
+        }
         if !streams::BUCKETS.contains(&bucket) {
             return Err(fault(FaultCode::Denied, format!("bucket `{bucket}` is not open to components")));
         }

@@ -24,6 +24,7 @@ mod payload;
 mod provider;
 mod publish;
 mod pull;
+mod queues;
 mod raw_log;
 mod redelivery;
 mod replay;

@@ -4,10 +4,11 @@
 use std::future::Future;
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::pull::{self, Stream};
+use async_nats::jetstream::consumer::pull::{self, MessagesErrorKind, Stream};
 use async_nats::jetstream::consumer::FromConsumer as _;
 use async_nats::jetstream::Context;
 use er_provider_kit::trace;
+use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
 use tokio::time::{interval_at, Instant, Interval, MissedTickBehavior};
 use tracing::{info, warn, Span};
@@ -35,21 +36,21 @@ pub struct Puller {
     config: pull::Config,
     prefetch: Prefetch,
     open: Option<Stream>,
+    opening: Option<BoxFuture<'static, anyhow::Result<(Stream, u64)>>>,
     /// When the durable consumer was made, in microseconds since 1970; 0 until it is known.
     since_us: u64,
     /// When to say again that what is held is worked on.
     pulse: Interval,
+    /// When the next message was last asked for, or came.
+    looked: Instant,
 }
 
 // === impl Puller ===
 
 impl Puller {
     pub fn new(js: Context, stream: &'static str, config: pull::Config, prefetch: Prefetch) -> Self {
-        // Two may get lost before a deadline passes.
-        let every = config.ack_wait / 3;
-        let mut pulse = interval_at(Instant::now() + every, every);
-        pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { js, stream, config, prefetch, open: None, since_us: 0, pulse }
+        let pulse = pulse(config.ack_wait);
+        Self { js, stream, config, prefetch, open: None, opening: None, since_us: 0, pulse, looked: Instant::now() }
     }
 
     /// When the place was made that messages come from, in microseconds since 1970: one of the same name that is made after it
@@ -61,10 +62,20 @@ impl Puller {
     /// Waits for a message, then takes along what is there already, in order, at most `max`. Cancel safe: a
     /// message that was received is in the answer.
     pub async fn next(&mut self, max: usize) -> Vec<Delivery> {
+        // While messages were worked on nobody looked whether the server is there.
+        let mut looked = self.looked.elapsed() < HEARTBEAT;
+        self.looked = Instant::now();
         loop {
             let Some(open) = self.open.as_mut() else {
-                match self.reopen().await {
-                    Ok(stream) => self.open = Some(stream),
+                let open = || reopen(self.js.clone(), self.stream, self.config.clone(), self.prefetch).boxed();
+                // It goes on where it was when whoever asked for a message turned to something else.
+                let opened = self.opening.get_or_insert_with(open).await;
+                self.opening = None;
+                match opened {
+                    Ok((stream, since_us)) => {
+                        self.open = Some(stream);
+                        self.since_us = since_us;
+                    }
                     Err(error) => {
                         warn!(stream = self.stream, %error, "can't pull, trying again");
                         tokio::time::sleep(REOPEN_WAIT).await;
@@ -81,8 +92,11 @@ impl Puller {
                             _ => break,
                         }
                     }
+                    self.looked = Instant::now();
                     return taken;
                 }
+                // What came before is in it still: it would come again only when it is too late for its order.
+                Some(Err(error)) if error.kind() == MessagesErrorKind::MissingHeartbeat && !looked => looked = true,
                 Some(Err(error)) => {
                     warn!(stream = self.stream, %error, "pull interrupted, opening it again");
                     self.open = None;
@@ -95,25 +109,14 @@ impl Puller {
 
     /// Does `work`. However long that takes, nothing of what is held is delivered again meanwhile.
     pub async fn meanwhile<T>(&mut self, held: &[&Delivery], work: impl Future<Output = T>) -> T {
-        let mut work = std::pin::pin!(work);
-        loop {
-            tokio::select! {
-                biased;
-                done = &mut work => return done,
-                _ = self.pulse.tick() => {
-                    for delivery in held {
-                        delivery.working().await;
-                    }
-                }
-            }
-        }
+        meanwhile(&mut self.pulse, held, work).await
     }
 
     /// Ends pulling until the next message is asked for, and gives back in order what was taken and what was asked for
     /// ahead. What is still on its way comes back by itself, when nobody acknowledged it.
     pub async fn give_back(&mut self, mut taken: Vec<Delivery>) {
         if let Some(mut open) = self.open.take() {
-            let all = self.prefetch.messages * 2;
+            let all = taken.len() + self.prefetch.messages * 2;
             while taken.len() < all {
                 match tokio::time::timeout(QUIET, open.next()).await {
                     Ok(Some(Ok(message))) => taken.push(Delivery::new(message)),
@@ -127,33 +130,64 @@ impl Puller {
             delivery.retry(Duration::ZERO).await;
         }
     }
+}
 
-    async fn reopen(&mut self) -> anyhow::Result<Stream> {
-        let name = self.config.durable_name.clone().unwrap_or_default();
-        let stream = self.js.get_stream(self.stream).await?;
-        let consumer = match stream.get_consumer::<pull::Config>(&name).await {
-            Ok(consumer) => {
-                let there = pull::Config::try_from_consumer_config(consumer.cached_info().config.clone());
-                match brought_up(there.map_err(|e| anyhow::anyhow!(e))?, &self.config) {
-                    Some(config) => {
-                        info!(stream = self.stream, name, ack_wait = ?config.ack_wait, "its limits changed");
-                        stream.update_consumer(config).await?
-                    }
-                    None => consumer,
+/// The messages of a durable consumer, and when that was made, in microseconds since 1970.
+async fn reopen(
+    js: Context,
+    stream_name: &'static str,
+    config: pull::Config,
+    prefetch: Prefetch,
+) -> anyhow::Result<(Stream, u64)> {
+    let name = config.durable_name.clone().unwrap_or_default();
+    let stream = js.get_stream(stream_name).await?;
+    let consumer = match stream.get_consumer::<pull::Config>(&name).await {
+        Ok(consumer) => {
+            let there = pull::Config::try_from_consumer_config(consumer.cached_info().config.clone());
+            match brought_up(there.map_err(|e| anyhow::anyhow!(e))?, &config) {
+                Some(config) => {
+                    info!(stream = stream_name, name, ack_wait = ?config.ack_wait, "its limits changed");
+                    stream.update_consumer(config).await?
+                }
+                None => consumer,
+            }
+        }
+        Err(_) => stream.create_consumer(config).await?,
+    };
+    let created_us = consumer.cached_info().created.unix_timestamp_nanos() / 1_000;
+    let messages = consumer
+        .stream()
+        .max_messages_per_batch(prefetch.messages)
+        .max_bytes_per_batch(prefetch.bytes)
+        .expires(EXPIRES)
+        .heartbeat(HEARTBEAT)
+        .messages()
+        .await?;
+    Ok((messages, u64::try_from(created_us).unwrap_or_default()))
+}
+
+/// When to say again that what is held is worked on. `ack_wait`: when it would be delivered again.
+pub fn pulse(ack_wait: Duration) -> Interval {
+    // Two may get lost before a deadline passes.
+    let every = ack_wait / 3;
+    let mut pulse = interval_at(Instant::now() + every, every);
+    pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    pulse
+}
+
+/// As [`Puller::meanwhile`].
+pub async fn meanwhile<T>(pulse: &mut Interval, held: &[&Delivery], work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            _ = pulse.tick() => {
+                for delivery in held {
+                    delivery.working().await;
                 }
             }
-            Err(_) => stream.create_consumer(self.config.clone()).await?,
-        };
-        let created_us = consumer.cached_info().created.unix_timestamp_nanos() / 1_000;
-        self.since_us = u64::try_from(created_us).unwrap_or_default();
-        Ok(consumer
-            .stream()
-            .max_messages_per_batch(self.prefetch.messages)
-            .max_bytes_per_batch(self.prefetch.bytes)
-            .expires(EXPIRES)
-            .heartbeat(HEARTBEAT)
-            .messages()
-            .await?)
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use async_nats::jetstream::kv::Store;
 use async_nats::jetstream::Context;
 use bytes::Bytes;
-use er_event::event::{is_wanted, parse_batch, rfc3339_us, time_us, BatchWriter};
+use er_event::event::{is_wanted, parse_batch, rfc3339_us, time_us, BatchWriter, DROPPED};
 use er_event::stored::PAGE_EVENTS_MAX;
 use er_provider_kit::Caller;
 use er_tenant::consumers::REPLAYS_BUCKET;
@@ -23,7 +23,7 @@ use crate::archive::{Archive, Span, SLICE_US};
 use crate::bindings::eventrunner::platform::types::{Fault, FaultCode};
 use crate::bindings::exports::eventrunner::platform::redelivery::Window;
 use crate::fault::{fault, unavailable};
-use crate::kv::entries;
+use crate::kv::{entries, last};
 use crate::payload::Payload;
 use crate::provider::Parts;
 use crate::publish::{now_us, publish, Outgoing};
@@ -43,8 +43,6 @@ const AWAY_WAIT: Duration = Duration::from_secs(1);
 const AWAY_MAX: Duration = Duration::from_secs(600);
 /// A step that fails after so long fails for another reason than the one before it.
 const STREAK: Duration = Duration::from_secs(60);
-/// On an event that a rule dropped: it is stored and goes to nobody.
-const DROPPED: &str = "erdropped";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -54,7 +52,7 @@ enum State {
     Failed,
 }
 
-/// What is known of a replay, as `redelivery.replay` has it.
+/// What is told of a replay, as `redelivery.replay` has it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Replay {
     id: String,
@@ -72,6 +70,16 @@ struct Replay {
     /// Up to here, events of the window were handed over.
     #[serde(default)]
     reached: String,
+    done: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+}
+
+/// A replay as it is kept: what is told of it, and what is needed to go on with it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    #[serde(flatten)]
+    replay: Replay,
     /// How much of the window is read at once, in microseconds.
     #[serde(default = "first_slice")]
     slice_us: i64,
@@ -81,9 +89,6 @@ struct Replay {
     /// When the consumer's place was made: another of that name has another. 0: that was not written down yet.
     #[serde(default)]
     place_us: u64,
-    done: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    message: Option<String>,
 }
 
 fn first_slice() -> i64 {
@@ -95,7 +100,7 @@ struct Job {
     caller: Caller,
     archive: Archive,
     bucket: Store,
-    replay: Replay,
+    record: Record,
     revision: u64,
 }
 
@@ -141,9 +146,6 @@ pub async fn begin(parts: &Parts, tenant: &str, place_us: u64, window: Window, b
         tenant: tenant.to_owned(),
         consumer: window.consumer,
         reached: window.since.clone(),
-        slice_us: SLICE_US,
-        worker: token(),
-        place_us,
         from: window.since,
         to: window.until,
         types: window.types,
@@ -155,11 +157,16 @@ pub async fn begin(parts: &Parts, tenant: &str, place_us: u64, window: Window, b
         done: false,
         message: None,
     };
-    let text = serde_json::to_string(&replay).map_err(|e| fault(FaultCode::Internal, e.to_string()))?;
-    let revision = bucket.create(key(&replay), text.clone().into()).await.map_err(|e| unavailable("replays", &e))?;
-    info!(tenant, id = replay.id, consumer = replay.consumer, by = replay.by, "audit: replay begun");
-    tokio::spawn(Job::new(parts, bucket, replay, revision).run());
-    Ok(text)
+    let internal = |e: serde_json::Error| fault(FaultCode::Internal, e.to_string());
+    let told = serde_json::to_string(&replay).map_err(internal)?;
+    let record = Record { replay, slice_us: SLICE_US, worker: token(), place_us };
+    let kept = serde_json::to_vec(&record).map_err(internal)?;
+    let revision = bucket.create(record.key(), kept.into()).await.map_err(|e| unavailable("replays", &e))?;
+    let Replay { id, consumer, by, .. } = &record.replay;
+    info!(tenant, id, consumer, by, "audit: replay begun");
+    let (js, caller, archive) = (parts.js.clone(), parts.caller.clone(), parts.archive.clone());
+    tokio::spawn(Job { js, caller, archive, bucket, record, revision }.run());
+    Ok(told)
 }
 
 fn check(window: &Window) -> Result<(), Fault> {
@@ -185,10 +192,6 @@ pub async fn list(parts: &Parts, tenant: &str) -> Result<String, Fault> {
     Ok(serde_json::json!({ "replays": replays }).to_string())
 }
 
-fn key(replay: &Replay) -> String {
-    format!("{}.{}", replay.tenant, replay.id)
-}
-
 async fn of_tenant(bucket: &Store, tenant: &str) -> anyhow::Result<Vec<(String, Replay)>> {
     let entries = entries(bucket, &format!("{tenant}.*"), None, 2 * KEPT_MAX).await?;
     Ok(entries
@@ -212,80 +215,25 @@ pub fn resume(parts: &Parts) -> anyhow::Result<()> {
             }
         };
         for entry in all {
-            let Ok(replay) = serde_json::from_slice::<Replay>(&entry.value) else { continue };
-            if replay.state == State::Running {
-                info!(tenant = replay.tenant, id = replay.id, reached = replay.reached, "replay goes on");
+            let Ok(record) = serde_json::from_slice::<Record>(&entry.value) else { continue };
+            if record.replay.state == State::Running {
+                let Replay { tenant, id, reached, .. } = &record.replay;
+                info!(tenant, id, reached, "replay goes on");
                 let (js, caller, archive) = (js.clone(), caller.clone(), archive.clone());
                 let (bucket, revision) = (bucket.clone(), entry.revision);
-                let replay = Replay { worker: token(), ..replay };
-                tokio::spawn(Job { js, caller, archive, bucket, replay, revision }.run());
+                let record = Record { worker: token(), ..record };
+                tokio::spawn(Job { js, caller, archive, bucket, record, revision }.run());
             }
         }
     });
     Ok(())
 }
 
-// === impl Job ===
+// === impl Record ===
 
-impl Job {
-    fn new(parts: &Parts, bucket: Store, replay: Replay, revision: u64) -> Self {
-        let (js, caller, archive) = (parts.js.clone(), parts.caller.clone(), parts.archive.clone());
-        Self { js, caller, archive, bucket, replay, revision }
-    }
-
-    async fn run(mut self) {
-        let mut failing = None;
-        loop {
-            let (before, began) = (self.replay.reached.clone(), Instant::now());
-            match self.work().await {
-                Ok(End::Over) => {
-                    (self.replay.state, self.replay.done) = (State::Done, true);
-                    break;
-                }
-                Ok(End::NoConsumer) => {
-                    (self.replay.state, self.replay.done) = (State::Failed, true);
-                    self.replay.message = Some(format!("the consumer `{}` is gone", self.replay.consumer));
-                    break;
-                }
-                Ok(End::TakenOver) => return,
-                Err(error) => {
-                    warn!(id = self.replay.id, error = format!("{error:#}"), "replay waits");
-                    // It came further, or waited for its consumer for long: this failure is a new one.
-                    if self.replay.reached != before || began.elapsed() > STREAK {
-                        failing = None;
-                    }
-                    if failing.get_or_insert_with(Instant::now).elapsed() > AWAY_MAX {
-                        (self.replay.state, self.replay.done) = (State::Failed, true);
-                        self.replay.message = Some(format!("{error:#}"));
-                        break;
-                    }
-                    tokio::time::sleep(AWAY_WAIT).await;
-                }
-            }
-        }
-        let Replay { tenant, id, sent, state, .. } = &self.replay;
-        info!(tenant, id, sent, ?state, "audit: replay ended");
-        while let Err(error) = self.note().await {
-            warn!(error = format!("{error:#}"), "a replay's end can't be noted, trying again");
-            tokio::time::sleep(AWAY_WAIT).await;
-        }
-    }
-
-    /// From where it is to the end of the window.
-    async fn work(&mut self) -> anyhow::Result<End> {
-        let (mut from_us, until_us) = (self.reached_us()?, micros(&self.replay.to)?);
-        while from_us < until_us {
-            let Some(slice) = self.slice(from_us, until_us).await? else { return Ok(End::NoConsumer) };
-            from_us = slice.until_us;
-            self.replay.reached = rfc3339_us(from_us);
-            self.replay.slice_us = slice.next_us;
-            self.replay.sent += slice.events;
-            if !self.note().await? {
-                return Ok(End::TakenOver);
-            }
-        }
-        // It may have gone while the last of them was written.
-        Ok(if self.is_there().await? { End::Over } else { End::NoConsumer })
+impl Record {
+    fn key(&self) -> String {
+        format!("{}.{}", self.replay.tenant, self.replay.id)
     }
 
     fn reached_us(&self) -> anyhow::Result<i64> {
@@ -296,13 +244,72 @@ impl Job {
         }
     }
 
+    fn end(&mut self, state: State, message: Option<String>) {
+        self.replay.state = state;
+        self.replay.done = true;
+        self.replay.message = message;
+    }
+}
+
+// === impl Job ===
+
+impl Job {
+    async fn run(mut self) {
+        let mut failing = None;
+        loop {
+            let (before, began) = (self.record.replay.reached.clone(), Instant::now());
+            match self.work().await {
+                Ok(End::Over) => break self.record.end(State::Done, None),
+                Ok(End::NoConsumer) => {
+                    let gone = format!("the consumer `{}` is gone", self.record.replay.consumer);
+                    break self.record.end(State::Failed, Some(gone));
+                }
+                Ok(End::TakenOver) => return,
+                Err(error) => {
+                    warn!(id = self.record.replay.id, error = format!("{error:#}"), "replay waits");
+                    // It came further, or waited for its consumer for long: this failure is a new one.
+                    if self.record.replay.reached != before || began.elapsed() > STREAK {
+                        failing = None;
+                    }
+                    if failing.get_or_insert_with(Instant::now).elapsed() > AWAY_MAX {
+                        break self.record.end(State::Failed, Some(format!("{error:#}")));
+                    }
+                    tokio::time::sleep(AWAY_WAIT).await;
+                }
+            }
+        }
+        let Replay { tenant, id, sent, state, .. } = &self.record.replay;
+        info!(tenant, id, sent, ?state, "audit: replay ended");
+        while let Err(error) = self.note().await {
+            warn!(error = format!("{error:#}"), "a replay's end can't be noted, trying again");
+            tokio::time::sleep(AWAY_WAIT).await;
+        }
+    }
+
+    /// From where it is to the end of the window.
+    async fn work(&mut self) -> anyhow::Result<End> {
+        let (mut from_us, until_us) = (self.record.reached_us()?, micros(&self.record.replay.to)?);
+        while from_us < until_us {
+            let Some(slice) = self.slice(from_us, until_us).await? else { return Ok(End::NoConsumer) };
+            from_us = slice.until_us;
+            self.record.slice_us = slice.next_us;
+            self.record.replay.reached = rfc3339_us(from_us);
+            self.record.replay.sent += slice.events;
+            if !self.note().await? {
+                return Ok(End::TakenOver);
+            }
+        }
+        // It may have gone while the last of them was written.
+        Ok(if self.is_there().await? { End::Over } else { End::NoConsumer })
+    }
+
     /// Hands the next slice of the window over, no faster than is wanted. None: there is nobody to hand it to.
     async fn slice(&self, from_us: i64, until_us: i64) -> anyhow::Result<Option<Done>> {
         if !self.room().await? {
             return Ok(None);
         }
         let mut started = Instant::now();
-        let Replay { tenant, types, events_per_s, .. } = &self.replay;
+        let Replay { tenant, types, events_per_s, .. } = &self.record.replay;
         // Whoever wants several types is given all of a page to choose from.
         let event_type = match types.as_slice() {
             [one] => Some(one.as_str()),
@@ -310,7 +317,7 @@ impl Job {
         };
         let limit = (*events_per_s).clamp(1, PAGE_EVENTS_MAX);
         let span = Span { tenant, event_type, from_us, until_us };
-        let slice = self.archive.slice(&self.caller, &span, self.replay.slice_us, limit).await?;
+        let slice = self.archive.slice(&self.caller, &span, self.record.slice_us, limit).await?;
         let (span, mut page) = (Span { until_us: slice.until_us, ..span }, slice.page);
         let mut events = 0;
         for number in 0_u32.. {
@@ -331,7 +338,7 @@ impl Job {
 
     /// Waits until the consumer has taken most of what was replayed before. False: it is gone.
     async fn room(&self) -> anyhow::Result<bool> {
-        let Replay { tenant, consumer, .. } = &self.replay;
+        let Replay { tenant, consumer, .. } = &self.record.replay;
         while self.is_there().await? {
             if retry::has_room(&self.js, tenant, consumer, WAITING_MAX).await? {
                 return Ok(true);
@@ -344,9 +351,9 @@ impl Job {
     /// Whether the consumer is still the one that the replay was begun for. Where there is none any more, what was written
     /// while it went is removed: it would wait for the next one of that name.
     async fn is_there(&self) -> anyhow::Result<bool> {
-        let Replay { tenant, consumer, place_us, .. } = &self.replay;
+        let (place_us, Replay { tenant, consumer, .. }) = (self.record.place_us, &self.record.replay);
         match retry::place(&self.js, tenant, consumer).await? {
-            Some(there) => Ok(*place_us == 0 || *place_us == there),
+            Some(there) => Ok(place_us == 0 || place_us == there),
             None => {
                 let stream = self.js.get_stream(streams::RETRY).await.context("the stream of retries")?;
                 stream.purge().filter(streams::retry_subject(tenant, consumer)).await?;
@@ -358,9 +365,10 @@ impl Job {
     /// Publishes a page's events of the wanted types, oldest first, and says how many they are. What the consumer itself does
     /// not want, it leaves out.
     async fn hand_over(&self, page: &str, place: &str) -> anyhow::Result<u64> {
-        let Replay { id, tenant, consumer, types, .. } = &self.replay;
+        let Replay { id, tenant, consumer, types, .. } = &self.record.replay;
         let mut batch = BatchWriter::new();
         for event in parse_batch(page)?.iter().rev() {
+            // What a rule dropped is stored, and goes to nobody.
             if is_wanted(types, &event.event_type) && event.extension(DROPPED).is_none() {
                 batch.push(event.raw);
             }
@@ -382,21 +390,17 @@ impl Job {
     /// Writes down how far it is. False: somebody else did.
     async fn note(&mut self) -> anyhow::Result<bool> {
         use async_nats::jetstream::kv::UpdateErrorKind;
-        let text: Bytes = serde_json::to_vec(&self.replay)?.into();
-        match self.bucket.update(key(&self.replay), text.clone(), self.revision).await {
+        let (key, text) = (self.record.key(), Bytes::from(serde_json::to_vec(&self.record)?));
+        match self.bucket.update(&key, text.clone(), self.revision).await {
             Ok(revision) => {
                 self.revision = revision;
                 Ok(true)
             }
             Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {
                 // What is there may be what was written, and not acknowledged in time.
-                let subject = format!("$KV.{}.{}", self.bucket.name, key(&self.replay));
-                let last = self.bucket.stream.get_last_raw_message_by_subject(&subject).await?;
-                if last.payload != text {
-                    return Ok(false);
-                }
-                self.revision = last.sequence;
-                Ok(true)
+                let last = last(&self.bucket, &key).await?.filter(|last| last.payload == text);
+                self.revision = last.as_ref().map_or(self.revision, |last| last.sequence);
+                Ok(last.is_some())
             }
             Err(error) => Err(error.into()),
         }

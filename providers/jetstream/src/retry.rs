@@ -185,9 +185,10 @@ pub fn dead_letter(tenant: &str, received_us: u64, round: &str, letter: &DeadLet
         .map(|event| (event.source.into_owned(), event.id.into_owned()))
         .unwrap_or_else(|_| (String::new(), letter.event.clone()));
     let key = hash64(&[tenant, letter.consumer.as_deref().unwrap_or_default(), &letter.stage, &source, &id]);
+    // The tenant as it is: of what is hashed, another tenant could make the same on purpose, and hide this letter behind its own.
     let message_id = match round {
-        "" => format!("dead-{key:016x}"),
-        round => format!("dead-{key:016x}-{round}"),
+        "" => format!("dead-{tenant}-{key:016x}"),
+        round => format!("dead-{tenant}-{key:016x}-{round}"),
     };
     Outgoing {
         subject: streams::dead_subject(tenant),

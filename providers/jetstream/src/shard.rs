@@ -1,6 +1,6 @@
 //! One shard of `ER_RAW`: pull, hand to the engine, publish the outcome, acknowledge. In order per tenant.
 
-use std::collections::BTreeMap;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,17 +13,21 @@ use er_provider_kit::call::{CallError, Caller};
 use er_provider_kit::metrics::{dropped, failed, retried, Stage};
 use er_provider_kit::trace;
 use er_tenant::rules::NO_RULES;
+use futures::stream::FuturesUnordered;
+use futures::StreamExt as _;
 use metrics::{counter, histogram};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn, Instrument as _};
 
-use crate::ack::{self, Delivery};
+use crate::ack::{self, Delivery, Place};
 use crate::batch::{group, Group};
 use crate::components::{process, ComponentError, Outcome, Work};
+use crate::lane::Memory;
 use crate::meter;
 use crate::payload::Payload;
 use crate::publish::{now_us, publish_all, Outgoing};
 use crate::pull::{Prefetch, Puller};
+use crate::queues::{Queues, Size, PATIENCE};
 use crate::retry::dead_letter;
 use crate::streams;
 use crate::tenants::Tenants;
@@ -36,12 +40,16 @@ const PREFETCH: Prefetch = Prefetch { messages: 64, bytes: 2 << 20 };
 const UNACKNOWLEDGED_MAX: i64 = 4 * streams::RAW_MESSAGES_PER_TENANT_MAX;
 /// Until what waits for its tenant's records to be mended is looked at again.
 const UNREADABLE_WAIT: Duration = Duration::from_secs(10);
-/// After so many failed deliveries the events of a message are tried one by one, to find the one that breaks it.
+/// After so many failures of the engine the messages of a group are tried one by one.
+const APART_AFTER: u64 = 2;
+/// After so many the events of a message are, to find the one that breaks it.
 const ISOLATE_AFTER: u64 = 6;
 /// How long a batch is kept for an engine that is not there, and how often it is looked for. Nothing was begun, so that to
-/// ask again changes nothing; to give the batch back would count as a delivery that failed, and let others go ahead.
+/// ask again changes nothing, and it is no failure of the batch's.
 const AWAY_MAX: Duration = Duration::from_secs(5);
 const AWAY_LOOK: Duration = Duration::from_millis(250);
+/// How long a call of the engine may go on after nobody waits for it any more: until its host's execution limit (30 s).
+const LINGERS_MAX: Duration = Duration::from_secs(25);
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// How often an event must fail alone, with a probe that works after each, to be given up.
@@ -62,6 +70,52 @@ pub struct Shard {
     pub index: u32,
 }
 
+/// Why a group has no outcome yet.
+#[derive(Default)]
+struct Failure {
+    reason: String,
+    /// The engine gave none; else it could not be written down.
+    of_engine: bool,
+    /// The engine did not answer in time, and may be at it still.
+    lingers: bool,
+}
+
+/// Messages that are here, and those that came to their end lately: each may come a second time.
+#[derive(Default)]
+struct Places {
+    here: HashSet<Place>,
+    memory: Memory,
+}
+
+/// A turn that is over: whose it was, and which of its messages were settled or went back.
+struct Ended {
+    tenant: String,
+    settled: Vec<Place>,
+    back: Vec<Place>,
+}
+
+/// What becomes of a group that was not brought to its outcome.
+enum Unsettled {
+    /// Its messages go one by one; so often it failed.
+    Apart(u64),
+    /// It goes back to the stream, and so does what is behind it, for so long.
+    Back(Duration),
+}
+
+// === impl Places ===
+
+impl Places {
+    fn note(&mut self, ended: Ended) {
+        for place in ended.settled {
+            self.here.remove(&place);
+            self.memory.note_settled(place);
+        }
+        for place in ended.back {
+            self.here.remove(&place);
+        }
+    }
+}
+
 // === impl Shard ===
 
 impl Shard {
@@ -69,105 +123,155 @@ impl Shard {
         let (name, filter) = (format!("engine-{}", self.index), format!("er.raw.{}.>", self.index));
         let config = pull::Config {
             max_ack_pending: UNACKNOWLEDGED_MAX,
-            ..streams::durable(name, filter, self.timeout + ACK_MARGIN, true)
+            ..streams::durable(name, filter, self.ack_wait(), true)
         };
         let mut puller = Puller::new(self.js.clone(), streams::RAW, config, PREFETCH);
-        loop {
-            let deliveries = tokio::select! {
+        let (mut queues, mut places) = (Queues::default(), Places::default());
+        let mut turns = FuturesUnordered::new();
+        let mut pulse = crate::pull::pulse(self.ack_wait());
+        // Somebody may have begun to take long.
+        let mut look = tokio::time::interval(PATIENCE);
+        while !stop.is_cancelled() {
+            let now = Instant::now();
+            while let Some((tenant, deliveries)) = queues.begin(now) {
+                turns.push(self.turn(tenant, deliveries, &stop));
+            }
+            tokio::select! {
                 biased;
-                () = stop.cancelled() => break,
-                deliveries = puller.next(PREFETCH.messages) => deliveries,
-            };
-            self.round(deliveries).await;
-        }
-    }
-
-    /// Tenants side by side, each tenant's messages in order.
-    async fn round(&self, deliveries: Vec<Delivery>) {
-        let mut tenants: BTreeMap<String, Vec<Delivery>> = BTreeMap::new();
-        for delivery in deliveries {
-            match streams::tenant_of_raw(delivery.subject()).map(str::to_string) {
-                Some(tenant) => tenants.entry(tenant).or_default().push(delivery),
-                None => {
-                    error!(subject = delivery.subject(), "no tenant in the subject of a raw message");
-                    delivery.retry(BACKOFF_MAX).await;
+                () = stop.cancelled() => {}
+                Some(ended) = turns.next(), if !turns.is_empty() => {
+                    queues.end(&ended.tenant, Instant::now());
+                    places.note(ended);
                 }
+                _ = pulse.tick() => {
+                    for waiting in queues.waiting() {
+                        waiting.working().await;
+                    }
+                }
+                deliveries = puller.next(PREFETCH.messages), if queues.wants_more(now) => {
+                    queue(&mut queues, &mut places, deliveries).await;
+                }
+                _ = look.tick() => {}
             }
         }
-        futures::future::join_all(tenants.into_iter().map(|(tenant, deliveries)| self.tenant(tenant, deliveries)))
-            .await;
+        puller.give_back(queues.take_waiting()).await;
+        // A call under way is finished.
+        while turns.next().await.is_some() {}
     }
 
-    async fn tenant(&self, tenant: String, deliveries: Vec<Delivery>) {
-        // What failed before goes alone, so that it can't take others along; and what was redriven, to be known as such.
-        let again = deliveries.iter().any(|delivery| delivery.position().1 > 1 || delivery.round() != "");
-        let mut groups = group(deliveries, if again { 1 } else { PREFETCH.messages }).into_iter();
-        while let Some(next) = groups.next() {
-            if let Err(wait) = self.settle(&tenant, next).await {
-                // Order: what comes behind a failed batch waits with it.
-                for behind in groups.by_ref() {
-                    for delivery in behind.deliveries {
+    fn ack_wait(&self) -> Duration {
+        self.timeout + ACK_MARGIN
+    }
+
+    /// Brings a tenant's messages to their end, in order, and says whose they were. What can't be worked on now is tried again
+    /// where it is: nothing goes ahead of it.
+    async fn turn(&self, tenant: String, deliveries: Vec<Delivery>, stop: &CancellationToken) -> Ended {
+        // What was redriven goes alone, to be known as such.
+        let alone = deliveries.iter().any(|delivery| delivery.round() != "");
+        let mut ended = Ended { tenant, settled: Vec::new(), back: Vec::new() };
+        let groups = group(deliveries, if alone { 1 } else { PREFETCH.messages });
+        let mut groups: VecDeque<(Group, u64)> = groups.into_iter().map(|group| (group, 0)).collect();
+        let mut pulse = crate::pull::pulse(self.ack_wait());
+        while let Some((next, tries)) = groups.pop_front() {
+            let behind = groups.iter().flat_map(|(group, _)| &group.deliveries);
+            let held: Vec<&Delivery> = next.deliveries.iter().chain(behind).collect();
+            let work = async {
+                match stop.is_cancelled() {
+                    true => Err(Unsettled::Back(Duration::ZERO)),
+                    false => self.settle(&ended.tenant, &next, tries, stop).await,
+                }
+            };
+            match crate::pull::meanwhile(&mut pulse, &held, work).await {
+                Ok(()) => {
+                    for delivery in next.deliveries {
+                        ended.settled.push(delivery.place());
+                        delivery.done().await;
+                    }
+                }
+                Err(Unsettled::Apart(tries)) => {
+                    for group in group(next.deliveries, 1).into_iter().rev() {
+                        groups.push_front((group, tries));
+                    }
+                }
+                Err(Unsettled::Back(wait)) => {
+                    let left = std::iter::once((next, tries)).chain(groups.drain(..));
+                    for delivery in left.flat_map(|(group, _)| group.deliveries) {
+                        ended.back.push(delivery.place());
                         delivery.retry(wait).await;
                     }
                 }
             }
         }
+        ended
     }
 
-    /// Brings a group to its outcome, or gives it back to the stream and says how long for.
-    async fn settle(&self, tenant: &str, group: Group) -> Result<(), Duration> {
-        let (first, delivered) = group.deliveries.first().map_or((0, 1), Delivery::position);
-        let last = group.deliveries.last().map_or((0, 1), Delivery::position).0;
+    /// Brings a group to its outcome, however often that must be tried. `tries`: how often it failed before.
+    async fn settle(
+        &self,
+        tenant: &str,
+        group: &Group,
+        mut tries: u64,
+        stop: &CancellationToken,
+    ) -> Result<(), Unsettled> {
+        let first = group.deliveries.first().map_or(0, |first| first.position().0);
+        let last = group.deliveries.last().map_or(0, |last| last.position().0);
         let id = format!("{}-{first}-{last}", self.index);
-        if let Some(record) = self.tenants.unreadable(tenant) {
-            // Told once, by whoever could not read it.
-            debug!(tenant, first, last, record, "raw batch waits for a record that can be read");
-            for delivery in group.deliveries {
-                delivery.retry(UNREADABLE_WAIT).await;
+        let mut failures = 0;
+        loop {
+            if let Some(record) = self.tenants.unreadable(tenant) {
+                // Told once, by whoever could not read it.
+                debug!(tenant, first, last, record, "raw batch waits for a record that can be read");
+                return Err(Unsettled::Back(UNREADABLE_WAIT));
             }
-            return Err(UNREADABLE_WAIT);
-        }
-        let started = Instant::now();
-        let span = crate::pull::span("process", streams::RAW, tenant, &group.deliveries);
-        let result = async {
-            if delivered > ISOLATE_AFTER {
-                self.isolate(tenant, &group, &id).await
-            } else {
-                self.together(tenant, &group, &id).await
-            }
-        }
-        .instrument(span.clone())
-        .await;
-        histogram!("eventrunner_engine_call_seconds").record(started.elapsed().as_secs_f64());
-        match result {
-            Ok(()) => {
-                for delivery in group.deliveries {
-                    delivery.done().await;
+            let started = Instant::now();
+            let span = crate::pull::span("process", streams::RAW, tenant, &group.deliveries);
+            let result = async {
+                if tries >= ISOLATE_AFTER {
+                    self.isolate(tenant, group, &id).await
+                } else {
+                    self.together(tenant, group, &id).await
                 }
-                Ok(())
             }
-            Err(reason) => {
-                let wait = backoff(delivered);
-                trace::failed(&span, "retried");
-                warn!(tenant, first, last, delivered, reason, wait_ms = wait.as_millis() as u64, "raw batch goes back");
-                retried(Stage::Engine, 1);
-                for delivery in group.deliveries {
-                    delivery.retry(wait).await;
-                }
-                Err(wait)
+            .instrument(span.clone())
+            .await;
+            histogram!("eventrunner_engine_call_seconds").record(started.elapsed().as_secs_f64());
+            let Err(failure) = result else { return Ok(()) };
+            failures += 1;
+            // Once may be an answer that was lost. Who computes on until the host ends it is not given the same beside it.
+            let wait = if failure.lingers && failures > 1 { LINGERS_MAX } else { backoff(failures) };
+            trace::failed(&span, "retried");
+            let reason = &failure.reason;
+            warn!(tenant, first, last, tries, reason, wait_ms = wait.as_millis() as u64, "raw batch waits");
+            retried(Stage::Engine, 1);
+            // Who could not write its outcome down has nothing against the batch: it has the same outcome again.
+            if failure.of_engine {
+                tries += 1;
+            }
+            tokio::select! {
+                () = stop.cancelled() => return Err(Unsettled::Back(Duration::ZERO)),
+                () = tokio::time::sleep(wait) => {}
+            }
+            if failure.of_engine && tries >= APART_AFTER && group.deliveries.len() > 1 {
+                return Err(Unsettled::Apart(tries));
             }
         }
     }
 
-    async fn together(&self, tenant: &str, group: &Group, id: &str) -> Result<(), String> {
-        let batch = group.batch().map_err(|e| e.to_string())?;
+    async fn together(&self, tenant: &str, group: &Group, id: &str) -> Result<(), Failure> {
+        let batch = group.batch().map_err(|e| of_engine(e.to_string()))?;
         let claims = group.claims();
-        let outcome = self.process(tenant, &claims, text(&batch)?).await.map_err(|e| e.to_string())?;
+        let text = text(&batch).map_err(of_engine)?;
+        let outcome = self.process(tenant, &claims, text).await.map_err(|error| Failure {
+            lingers: matches!(error, ComponentError::Call(CallError::Timeout { .. })),
+            ..of_engine(error.to_string())
+        })?;
         histogram!("eventrunner_engine_batch_events").record(group.count() as f64);
-        let used = meter::raw(tenant, &group.deliveries, outcome.evaluations.as_ref(), outcome.repeated.as_ref())?;
+        let used = meter::raw(tenant, &group.deliveries, outcome.evaluations.as_ref(), outcome.repeated.as_ref());
+        let used = used.map_err(of_engine)?;
         let unchanged = || (group.payload(&batch), group.count());
         let publish = self.publish(tenant, unchanged, outcome, id, group);
-        futures::future::try_join(publish, self.usage.record(used)).await.map(|_| ())
+        let used = async { self.usage.record(used).await.map_err(of_writing) };
+        futures::future::try_join(publish, used).await.map(|_| ())
     }
 
     async fn process(&self, tenant: &str, claims: &Runs, raw: &str) -> Result<Outcome, ComponentError> {
@@ -201,7 +305,7 @@ impl Shard {
         outcome: Outcome,
         id: &str,
         group: &Group,
-    ) -> Result<(), String> {
+    ) -> Result<(), Failure> {
         let (received_us, _) = first(group);
         // The engine answers when all of it is stored.
         let latency = Duration::from_micros(now_us().saturating_sub(received_us));
@@ -212,7 +316,7 @@ impl Shard {
         match outcome.events {
             Some(events) => {
                 for batch in events {
-                    let count = split(&batch).map_err(|e| format!("engine's events: {e}"))?.len();
+                    let count = split(&batch).map_err(|e| of_engine(format!("its events: {e}")))?.len();
                     batches.push((Payload::pack(batch), count));
                 }
             }
@@ -231,13 +335,13 @@ impl Shard {
         if outcome.dead != "[]" {
             // What came before, or was redriven, is in a group of its own.
             let claim = if group.deliveries.len() == 1 { group.claims().iter().next() } else { None };
-            let items = read_dead(&outcome.dead).map_err(|e| format!("engine's dead letters: {e}"))?;
+            let items = read_dead(&outcome.dead).map_err(|e| of_engine(format!("its dead letters: {e}")))?;
             for item in items {
                 let letter = given_up(item.stage.into_owned(), item.reason.into_owned(), 1, item.event);
                 out.push(letter_of(tenant, group, claim, &letter));
             }
         }
-        publish_all(&self.js, out).await.map_err(|e| e.to_string())?;
+        publish_all(&self.js, out).await.map_err(|e| of_writing(e.to_string()))?;
         if let Some(ran) = ran {
             self.report(tenant, ran).await;
         }
@@ -260,7 +364,11 @@ impl Shard {
     }
 
     /// One event a call: the others reach their end, the one that breaks the engine becomes a dead letter.
-    async fn isolate(&self, tenant: &str, group: &Group, id: &str) -> Result<(), String> {
+    async fn isolate(&self, tenant: &str, group: &Group, id: &str) -> Result<(), Failure> {
+        self.one_by_one(tenant, group, id).await.map_err(of_engine)
+    }
+
+    async fn one_by_one(&self, tenant: &str, group: &Group, id: &str) -> Result<(), String> {
         let batch = group.batch().map_err(|e| e.to_string())?;
         let events = split(text(&batch)?).map_err(|e| e.to_string())?;
         let mut dead = Vec::new();
@@ -273,7 +381,8 @@ impl Shard {
                     evaluations.push(number(&outcome.evaluations));
                     repeated.push(number(&outcome.repeated));
                     let unchanged = || (Payload::pack(alone.clone()), 1);
-                    self.publish(tenant, unchanged, outcome, &format!("{id}-{index}"), group).await?;
+                    let published = self.publish(tenant, unchanged, outcome, &format!("{id}-{index}"), group).await;
+                    published.map_err(|failure| failure.reason)?;
                 }
                 Err(reason) => {
                     evaluations.push(0);
@@ -322,6 +431,42 @@ impl Shard {
             Err(error) => Err(format!("the engine works on nothing at the moment: {error}")),
         }
     }
+}
+
+/// What was pulled to whom it belongs.
+async fn queue(queues: &mut Queues<Delivery>, places: &mut Places, deliveries: Vec<Delivery>) {
+    let now = Instant::now();
+    for delivery in deliveries {
+        let place = delivery.place();
+        if delivery.position().1 > 1 && places.memory.is_settled(place) {
+            delivery.done().await;
+            continue;
+        }
+        if !places.here.insert(place) {
+            delivery.leave_to_the_other();
+            continue;
+        }
+        let Some(tenant) = streams::tenant_of_raw(delivery.subject()).map(str::to_owned) else {
+            error!(subject = delivery.subject(), "no tenant in the subject of a raw message");
+            places.here.remove(&place);
+            delivery.retry(BACKOFF_MAX).await;
+            continue;
+        };
+        let size = Size { events: delivery.events(), bytes: delivery.payload().len() };
+        if let Err(delivery) = queues.put(&tenant, delivery, size, now) {
+            debug!(tenant, "too much waits here behind a batch that takes long");
+            places.here.remove(&place);
+            delivery.retry(BACKOFF_MAX).await;
+        }
+    }
+}
+
+fn of_engine(reason: String) -> Failure {
+    Failure { reason, of_engine: true, ..Failure::default() }
+}
+
+fn of_writing(reason: String) -> Failure {
+    Failure { reason, ..Failure::default() }
 }
 
 /// When the first event of a group came in, and by which redrive; a group with one is of one message.

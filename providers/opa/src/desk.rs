@@ -447,6 +447,10 @@ impl Desk {
         }
         let library = self.opened()?;
         let mut followed = self.0.followed.lock().await;
+        if let (Some(tenants), Some((js, _))) = (&mut followed.tenants, self.0.js.get()) {
+            // Just after a start not all of them were read.
+            tenants.read(js).await.map_err(Error::Away)?;
+        }
         let (last, _) = library.current().await?;
         if over.is_some_and(|over| over != last) {
             return Err(Error::Conflict);
