@@ -12,7 +12,7 @@ use er_tenant::consumers::{State, CONSUMERS_BUCKET};
 use er_tenant::rules::RULES_BUCKET;
 use er_tenant::TENANTS_BUCKET;
 use parking_lot::Mutex;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -40,6 +40,9 @@ use crate::tail::{Tails, Turn};
 use crate::tenants::Tenants;
 use crate::usage::UsageLog;
 
+/// Calls of the engine at once with what failed before, those counted that it may still be at when nobody waits for it any more:
+/// fewer than it has instances, so that others' calls find one.
+const AGAIN_MAX: usize = 4;
 /// How long JetStream may take to confirm a message.
 const PUBACK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Feeds no component: no id in a lattice is like it.
@@ -212,6 +215,7 @@ impl Jetstream {
         self.worker(target, move |provider, stop| async move {
             let parts = provider.parts().await?;
             let tenants = parts.tenants().await?;
+            let again = Arc::new(Semaphore::new(AGAIN_MAX));
             futures::future::join_all((0..parts.settings.shards).map(|index| {
                 Shard {
                     js: parts.js.clone(),
@@ -221,6 +225,7 @@ impl Jetstream {
                     timeout: settings.timeout,
                     tenants: tenants.clone(),
                     usage: parts.usage.clone(),
+                    again: Arc::clone(&again),
                     index,
                 }
                 .run(stop.clone())

@@ -9,6 +9,7 @@ use async_nats::jetstream::Context;
 use er_event::dead::{read_dead, DeadLetter};
 use er_event::event::split;
 use er_event::Runs;
+use er_metering::Record;
 use er_provider_kit::call::{CallError, Caller};
 use er_provider_kit::metrics::{dropped, failed, retried, Stage};
 use er_provider_kit::trace;
@@ -16,6 +17,7 @@ use er_tenant::rules::NO_RULES;
 use futures::stream::FuturesUnordered;
 use futures::StreamExt as _;
 use metrics::{counter, histogram};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn, Instrument as _};
 
@@ -36,8 +38,6 @@ use crate::usage::UsageLog;
 /// What the acknowledgement deadline adds to the call's: the publish of its outcome.
 const ACK_MARGIN: Duration = Duration::from_secs(25);
 const PREFETCH: Prefetch = Prefetch { messages: 64, bytes: 2 << 20 };
-/// What one tenant may have waiting must not keep the others' away, so several times as many.
-const UNACKNOWLEDGED_MAX: i64 = 4 * streams::RAW_MESSAGES_PER_TENANT_MAX;
 /// Until what waits for its tenant's records to be mended is looked at again.
 const UNREADABLE_WAIT: Duration = Duration::from_secs(10);
 /// After so many failures of the engine the messages of a group are tried one by one.
@@ -48,6 +48,7 @@ const ISOLATE_AFTER: u64 = 6;
 /// ask again changes nothing, and it is no failure of the batch's.
 const AWAY_MAX: Duration = Duration::from_secs(5);
 const AWAY_LOOK: Duration = Duration::from_millis(250);
+const SHED_MAX: Duration = Duration::from_secs(30);
 /// How long a call of the engine may go on after nobody waits for it any more: until its host's execution limit (30 s).
 const LINGERS_MAX: Duration = Duration::from_secs(25);
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
@@ -67,6 +68,8 @@ pub struct Shard {
     pub timeout: Duration,
     pub tenants: Tenants,
     pub usage: UsageLog,
+    /// Calls of all shards with what failed before.
+    pub again: Arc<Semaphore>,
     pub index: u32,
 }
 
@@ -74,8 +77,6 @@ pub struct Shard {
 #[derive(Default)]
 struct Failure {
     reason: String,
-    /// The engine gave none; else it could not be written down.
-    of_engine: bool,
     /// The engine did not answer in time, and may be at it still.
     lingers: bool,
 }
@@ -122,7 +123,8 @@ impl Shard {
     pub async fn run(self, stop: CancellationToken) {
         let (name, filter) = (format!("engine-{}", self.index), format!("er.raw.{}.>", self.index));
         let config = pull::Config {
-            max_ack_pending: UNACKNOWLEDGED_MAX,
+            // What waits of some must not keep the others' away.
+            max_ack_pending: -1,
             ..streams::durable(name, filter, self.ack_wait(), true)
         };
         let mut puller = Puller::new(self.js.clone(), streams::RAW, config, PREFETCH);
@@ -154,9 +156,18 @@ impl Shard {
                 _ = look.tick() => {}
             }
         }
+        // Calls under way are finished; what waits behind them goes back after what they give back.
+        while !turns.is_empty() {
+            tokio::select! {
+                _ = turns.next() => {}
+                _ = pulse.tick() => {
+                    for waiting in queues.waiting() {
+                        waiting.working().await;
+                    }
+                }
+            }
+        }
         puller.give_back(queues.take_waiting()).await;
-        // A call under way is finished.
-        while turns.next().await.is_some() {}
     }
 
     fn ack_wait(&self) -> Duration {
@@ -166,8 +177,9 @@ impl Shard {
     /// Brings a tenant's messages to their end, in order, and says whose they were. What can't be worked on now is tried again
     /// where it is: nothing goes ahead of it.
     async fn turn(&self, tenant: String, deliveries: Vec<Delivery>, stop: &CancellationToken) -> Ended {
-        // What was redriven goes alone, to be known as such.
-        let alone = deliveries.iter().any(|delivery| delivery.round() != "");
+        // What may have been here before goes alone: a dead letter of it has the claim that it was stored by.
+        let came = |delivery: &Delivery| delivery.position().1 > 1 || delivery.round() != "";
+        let alone = deliveries.iter().any(came);
         let mut ended = Ended { tenant, settled: Vec::new(), back: Vec::new() };
         let groups = group(deliveries, if alone { 1 } else { PREFETCH.messages });
         let mut groups: VecDeque<(Group, u64)> = groups.into_iter().map(|group| (group, 0)).collect();
@@ -227,9 +239,9 @@ impl Shard {
             let span = crate::pull::span("process", streams::RAW, tenant, &group.deliveries);
             let result = async {
                 if tries >= ISOLATE_AFTER {
-                    self.isolate(tenant, group, &id).await
+                    self.isolate(tenant, group, &id, stop).await
                 } else {
-                    self.together(tenant, group, &id).await
+                    self.together(tenant, group, &id, tries, stop).await
                 }
             }
             .instrument(span.clone())
@@ -238,40 +250,69 @@ impl Shard {
             let Err(failure) = result else { return Ok(()) };
             failures += 1;
             // Once may be an answer that was lost. Who computes on until the host ends it is not given the same beside it.
-            let wait = if failure.lingers && failures > 1 { LINGERS_MAX } else { backoff(failures) };
+            let wait = if failure.lingers && tries > 0 { LINGERS_MAX } else { backoff(failures) };
             trace::failed(&span, "retried");
             let reason = &failure.reason;
             warn!(tenant, first, last, tries, reason, wait_ms = wait.as_millis() as u64, "raw batch waits");
             retried(Stage::Engine, 1);
-            // Who could not write its outcome down has nothing against the batch: it has the same outcome again.
-            if failure.of_engine {
-                tries += 1;
-            }
+            tries += 1;
             tokio::select! {
                 () = stop.cancelled() => return Err(Unsettled::Back(Duration::ZERO)),
                 () = tokio::time::sleep(wait) => {}
             }
-            if failure.of_engine && tries >= APART_AFTER && group.deliveries.len() > 1 {
+            if tries >= APART_AFTER && group.deliveries.len() > 1 {
                 return Err(Unsettled::Apart(tries));
             }
         }
     }
 
-    async fn together(&self, tenant: &str, group: &Group, id: &str) -> Result<(), Failure> {
+    async fn together(
+        &self,
+        tenant: &str,
+        group: &Group,
+        id: &str,
+        tries: u64,
+        stop: &CancellationToken,
+    ) -> Result<(), Failure> {
         let batch = group.batch().map_err(|e| of_engine(e.to_string()))?;
         let claims = group.claims();
         let text = text(&batch).map_err(of_engine)?;
-        let outcome = self.process(tenant, &claims, text).await.map_err(|error| Failure {
-            lingers: matches!(error, ComponentError::Call(CallError::Timeout { .. })),
-            ..of_engine(error.to_string())
+        let turn = match tries {
+            0 => None,
+            _ => tokio::select! {
+                () = stop.cancelled() => return Err(of_engine("it is stopped".to_owned())),
+                turn = Arc::clone(&self.again).acquire_owned() => turn.ok(),
+            },
+        };
+        let outcome = self.process(tenant, &claims, text).await.map_err(|error| {
+            let lingers = matches!(error, ComponentError::Call(CallError::Timeout { .. }));
+            if let (true, Some(turn)) = (lingers, turn) {
+                tokio::spawn(async move {
+                    tokio::time::sleep(LINGERS_MAX).await;
+                    drop(turn);
+                });
+            }
+            Failure { reason: error.to_string(), lingers }
         })?;
+        if tries > 0 && group.deliveries.len() > 1 && outcome.dead != "[]" {
+            return Err(of_engine("what is given up of it is to be known by its own claim".to_owned()));
+        }
         histogram!("eventrunner_engine_batch_events").record(group.count() as f64);
         let used = meter::raw(tenant, &group.deliveries, outcome.evaluations.as_ref(), outcome.repeated.as_ref());
         let used = used.map_err(of_engine)?;
         let unchanged = || (group.payload(&batch), group.count());
-        let publish = self.publish(tenant, unchanged, outcome, id, group);
-        let used = async { self.usage.record(used).await.map_err(of_writing) };
-        futures::future::try_join(publish, used).await.map(|_| ())
+        let publish = self.publish(tenant, unchanged, outcome, id, group, stop);
+        futures::future::try_join(publish, self.meter(used, stop)).await.map(|_| ())
+    }
+
+    /// Writes what is to be paid for, however often that must be tried.
+    async fn meter(&self, used: Vec<Record>, stop: &CancellationToken) -> Result<(), Failure> {
+        let mut failures = 0;
+        while let Err(reason) = self.usage.record(used.clone()).await {
+            failures += 1;
+            not_written(&reason, failures, stop).await?;
+        }
+        Ok(())
     }
 
     async fn process(&self, tenant: &str, claims: &Runs, raw: &str) -> Result<Outcome, ComponentError> {
@@ -305,6 +346,7 @@ impl Shard {
         outcome: Outcome,
         id: &str,
         group: &Group,
+        stop: &CancellationToken,
     ) -> Result<(), Failure> {
         let (received_us, _) = first(group);
         // The engine answers when all of it is stored.
@@ -341,7 +383,12 @@ impl Shard {
                 out.push(letter_of(tenant, group, claim, &letter));
             }
         }
-        publish_all(&self.js, out).await.map_err(|e| of_writing(e.to_string()))?;
+        // What is there to be written is not made again: another time it might be another.
+        let mut failures = 0;
+        while let Err(error) = publish_all(&self.js, out.clone()).await {
+            failures += 1;
+            not_written(&error.to_string(), failures, stop).await?;
+        }
         if let Some(ran) = ran {
             self.report(tenant, ran).await;
         }
@@ -364,11 +411,11 @@ impl Shard {
     }
 
     /// One event a call: the others reach their end, the one that breaks the engine becomes a dead letter.
-    async fn isolate(&self, tenant: &str, group: &Group, id: &str) -> Result<(), Failure> {
-        self.one_by_one(tenant, group, id).await.map_err(of_engine)
+    async fn isolate(&self, tenant: &str, group: &Group, id: &str, stop: &CancellationToken) -> Result<(), Failure> {
+        self.one_by_one(tenant, group, id, stop).await.map_err(of_engine)
     }
 
-    async fn one_by_one(&self, tenant: &str, group: &Group, id: &str) -> Result<(), String> {
+    async fn one_by_one(&self, tenant: &str, group: &Group, id: &str, stop: &CancellationToken) -> Result<(), String> {
         let batch = group.batch().map_err(|e| e.to_string())?;
         let events = split(text(&batch)?).map_err(|e| e.to_string())?;
         let mut dead = Vec::new();
@@ -381,7 +428,8 @@ impl Shard {
                     evaluations.push(number(&outcome.evaluations));
                     repeated.push(number(&outcome.repeated));
                     let unchanged = || (Payload::pack(alone.clone()), 1);
-                    let published = self.publish(tenant, unchanged, outcome, &format!("{id}-{index}"), group).await;
+                    let published =
+                        self.publish(tenant, unchanged, outcome, &format!("{id}-{index}"), group, stop).await;
                     published.map_err(|failure| failure.reason)?;
                 }
                 Err(reason) => {
@@ -456,17 +504,25 @@ async fn queue(queues: &mut Queues<Delivery>, places: &mut Places, deliveries: V
         if let Err(delivery) = queues.put(&tenant, delivery, size, now) {
             debug!(tenant, "too much waits here behind a batch that takes long");
             places.here.remove(&place);
-            delivery.retry(BACKOFF_MAX).await;
+            let wait = ack::backoff(BACKOFF_MAX, SHED_MAX, delivery.position().1);
+            delivery.retry(wait).await;
         }
     }
 }
 
 fn of_engine(reason: String) -> Failure {
-    Failure { reason, of_engine: true, ..Failure::default() }
+    Failure { reason, ..Failure::default() }
 }
 
-fn of_writing(reason: String) -> Failure {
-    Failure { reason, ..Failure::default() }
+/// Waits until it is to be tried again to write an outcome down. An error says that it is stopped.
+async fn not_written(reason: &str, failures: u64, stop: &CancellationToken) -> Result<(), Failure> {
+    let wait = backoff(failures);
+    warn!(reason, wait_ms = wait.as_millis() as u64, "what became of a raw batch can't be written");
+    retried(Stage::Engine, 1);
+    tokio::select! {
+        () = stop.cancelled() => Err(of_engine(reason.to_owned())),
+        () = tokio::time::sleep(wait) => Ok(()),
+    }
 }
 
 /// When the first event of a group came in, and by which redrive; a group with one is of one message.
