@@ -9,7 +9,7 @@ use er_testkit::load::Shape;
 use er_testkit::{until, Component, Load, Options, Oracle, Part, Platform, Rng, Tenant};
 use tokio::task::JoinSet;
 
-use crate::support::{accepted, alone, counted, event, on_its_own, post, send, stored, BATCH};
+use crate::support::{accepted, alone, engine_retries, event, in_order, on_its_own, post, send, stored, BATCH};
 
 /// Ingest gives up on a request after 15 s; reading its body and the way back come on top.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(28);
@@ -195,27 +195,20 @@ fn what_waits_for_a_store_that_stands_still_goes_on_in_order() -> anyhow::Result
         let tenant = platform.tenant("ordered").await?;
         let consumer = platform.consumer(&tenant, Component::Recorder, &[]).await?;
         let oracle = Oracle::new(tenant.clone());
-        let tries = || counted(&platform, "jetstream", r#"eventrunner_pipeline_retries_total{stage="engine"}"#);
-        let before = tries().await?;
+        let before = engine_retries(&platform).await?;
         let paused = platform.pause(Part::Store).await?;
         let ids: Vec<String> = (0..400).map(|n| n.to_string()).collect();
         for (n, id) in ids.iter().enumerate() {
             send(&tenant, "/ordered", id, "t", "1").await?;
             if n == ids.len() / 2 {
                 until("a batch that is tried again", HEALED_WITHIN, || async {
-                    Ok((tries().await? > before).then_some(()))
+                    Ok((engine_retries(&platform).await? > before).then_some(()))
                 })
                 .await?;
             }
         }
         paused.resume();
-        let order = until("all of them with the consumer", HEALED_WITHIN, || async {
-            let order = oracle.order(&consumer.id, "/ordered").await?;
-            Ok((order.len() >= ids.len()).then_some(order))
-        })
-        .await?;
-        let overtaken = order.iter().zip(&ids).find(|(handled, sent)| handled != sent);
-        ensure!(overtaken.is_none() && order.len() == ids.len(), "{overtaken:?} in {order:?}");
+        in_order(&oracle, &consumer, "/ordered", &ids, HEALED_WITHIN).await?;
         platform.retire(&consumer).await
     })
 }

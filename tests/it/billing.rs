@@ -22,6 +22,16 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(60);
 const BILLING: &str = "eventrunner-billing";
 const COLLECTOR: &str = "eventrunner:platform/collector@0.1.0";
 
+/// Waits until all that is stored is metered, each once: both.
+async fn all_metered(platform: &Platform, tenant: &Tenant) -> anyhow::Result<(Vec<String>, Sums)> {
+    until("what is stored to be metered, each once", STORED_WITHIN, || async {
+        let (all, sums) = (tenant.events("").await?, collected(platform, tenant).await?);
+        ensure!(of(&sums, "events_in") == all.len() as u64, "{} are stored: {sums:?}", all.len());
+        Ok(Some((all, sums)))
+    })
+    .await
+}
+
 fn of(sums: &Sums, meter: &str) -> u64 {
     sums.get(meter).copied().unwrap_or_default()
 }
@@ -105,12 +115,7 @@ fn every_meter_counts_to_the_unit() -> anyhow::Result<()> {
         ensure!(of(&sums, "events_out") == 300 && of(&sums, "deliveries") == 300, "{sums:?}");
         ensure!(of(&sums, "bytes_out") == bytes(&ours), "{} bytes were taken: {sums:?}", bytes(&ours));
         // The last of those may be stored, and not metered yet.
-        let (all, sums) = until("what is stored to be metered, each once", STORED_WITHIN, || async {
-            let (all, sums) = (tenant.events("").await?, collected(&platform, &tenant).await?);
-            ensure!(of(&sums, "events_in") == all.len() as u64, "{} are stored: {sums:?}", all.len());
-            Ok(Some((all, sums)))
-        })
-        .await?;
+        let (all, sums) = all_metered(&platform, &tenant).await?;
         ensure!(ours.len() == 300, "{} of 300", ours.len());
         ensure!(of(&sums, "bytes_in") == bytes(&all), "{} bytes were let in: {sums:?}", bytes(&all));
         ensure!(of(&sums, "rule_evaluations") == 0, "there are no rules: {sums:?}");
@@ -130,12 +135,7 @@ fn rules_count_once_for_each_event_that_they_are_run_on() -> anyhow::Result<()> 
         "#;
         let version = save_rules(&tenant, "all", rules).await?;
         live(&tenant, version).await?;
-        let before = until("what was sent until the rules were live to be metered", STORED_WITHIN, || async {
-            let (all, sums) = (tenant.events("").await?, collected(&platform, &tenant).await?);
-            ensure!(of(&sums, "events_in") == all.len() as u64, "{} are stored: {sums:?}", all.len());
-            Ok(Some(sums))
-        })
-        .await?;
+        let (_, before) = all_metered(&platform, &tenant).await?;
         for (id, ty) in [("1", "plain"), ("2", "noise"), ("3", "late"), ("4", "copy")] {
             send(&tenant, "/ruled", id, ty, "1").await?;
         }

@@ -12,7 +12,7 @@ use futures::{FutureExt as _, StreamExt as _};
 use reqwest::Method;
 use serde_json::{json, Value};
 
-use crate::support::{accepted, alone, counted, event, no_dead_letters, now, post, send, stored, EVENT};
+use crate::support::{accepted, alone, counted, event, in_order, no_dead_letters, now, post, send, stored, EVENT};
 
 /// Promised are 5 s; a machine that does much else takes its time.
 const LIVE_WITHIN: Duration = Duration::from_secs(60);
@@ -193,13 +193,7 @@ fn while_nobody_decides_nothing_is_delivered_and_nothing_is_lost_or_overtaken() 
         eprintln!("delivered {:.1} s after the kill", started.elapsed().as_secs_f32());
         stop.store(true, Ordering::Relaxed);
         let sent: Vec<String> = (0..sending.await??).map(|n| n.to_string()).collect();
-        let order = until("all that was sent meanwhile with the consumer", HANDLED_WITHIN, || async {
-            let order = oracle.order(&consumer.id, "/ordered").await?;
-            Ok((order.len() >= sent.len()).then_some(order))
-        })
-        .await?;
-        let overtaken = order.iter().zip(&sent).find(|(handled, sent)| handled != sent);
-        ensure!(overtaken.is_none() && order.len() == sent.len(), "of {}: {overtaken:?} in {order:?}", sent.len());
+        in_order(&oracle, &consumer, "/ordered", &sent, HANDLED_WITHIN).await?;
         eprintln!("{} events in order", sent.len());
         ensure!(tenant.dead_letters().await?.is_empty(), "{:?}", tenant.dead_letters().await?);
         platform.retire(&consumer).await

@@ -3,13 +3,13 @@
 use anyhow::{ensure, Context as _};
 use async_nats::jetstream::{self, kv};
 use er_tenant::rules::{set_path, texts_path, RULES_BUCKET};
-use er_testkit::{until, Component, Oracle, Platform, Tenant};
+use er_testkit::{until, Component, Oracle, Tenant};
 use reqwest::Method;
 use serde_json::{json, Value};
 
 use crate::support::{
-    accepted, alone, counted, event, live, now, only, post, put_rules, refused, save_rules, send, shared, stored, text,
-    BATCH, LIVE_WITHIN, STORED_WITHIN,
+    accepted, alone, engine_retries, event, live, now, only, post, put_rules, refused, save_rules, send, shared,
+    stored, text, BATCH, LIVE_WITHIN, STORED_WITHIN,
 };
 
 async fn story(tenant: &Tenant, source: &str, id: &str) -> anyhow::Result<Value> {
@@ -119,11 +119,6 @@ fn a_consumer_of_a_route_gets_what_rules_send_there_and_nothing_else() -> anyhow
     })
 }
 
-/// How often batches were given to the engine again so far.
-async fn tries(platform: &Platform) -> anyhow::Result<f64> {
-    counted(platform, "jetstream", r#"eventrunner_pipeline_retries_total{stage="engine"}"#).await
-}
-
 #[test]
 fn rules_that_cannot_be_read_hold_events_until_they_are_mended() -> anyhow::Result<()> {
     alone(|platform| async move {
@@ -138,11 +133,11 @@ fn rules_that_cannot_be_read_hold_events_until_they_are_mended() -> anyhow::Resu
             kept.push((key.clone(), bucket.get(&key).await?.context("no rules")?));
             bucket.put(&key, "broken".into()).await?;
         }
-        let before = tries(&platform).await?;
+        let before = engine_retries(&platform).await?;
         send(&tenant, "/s", "waits", "t", "1").await?;
         // More often than an event is tried that is at fault itself.
         until("it to be tried again and again", STORED_WITHIN * 2, || async {
-            Ok((tries(&platform).await? >= before + 10.0).then_some(()))
+            Ok((engine_retries(&platform).await? >= before + 10.0).then_some(()))
         })
         .await?;
         ensure!(tenant.dead_letters().await?.is_empty(), "{:?}", tenant.dead_letters().await?);

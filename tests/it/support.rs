@@ -210,6 +210,29 @@ pub async fn counted(platform: &Platform, provider: &str, line: &str) -> anyhow:
     Ok(line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default())
 }
 
+/// How often batches were given to the engine again so far.
+pub async fn engine_retries(platform: &Platform) -> anyhow::Result<f64> {
+    counted(platform, "jetstream", r#"eventrunner_pipeline_retries_total{stage="engine"}"#).await
+}
+
+/// Waits until a consumer has these events of a source, and holds it that it got them in this order, and no others.
+pub async fn in_order(
+    oracle: &Oracle,
+    consumer: &Consumer,
+    source: &str,
+    ids: &[String],
+    within: Duration,
+) -> anyhow::Result<()> {
+    let order = until("all of them with the consumer", within, || async {
+        let order = oracle.order(&consumer.id, source).await?;
+        Ok((order.len() >= ids.len()).then_some(order))
+    })
+    .await?;
+    let overtaken = order.iter().zip(ids).find(|(handled, sent)| handled != sent);
+    ensure!(overtaken.is_none() && order.len() == ids.len(), "of {}: {overtaken:?} in {order:?}", ids.len());
+    Ok(())
+}
+
 /// Waits until a tenant has no dead letter; those that it has are told when time is up.
 pub async fn no_dead_letters(tenant: &Tenant) -> anyhow::Result<()> {
     until("no dead letter", STORED_WITHIN, || async {

@@ -1,6 +1,7 @@
 //! One shard of `ER_RAW`: pull, hand to the engine, publish the outcome, acknowledge. In order per tenant.
 
 use std::collections::{HashSet, VecDeque};
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,6 @@ use async_nats::jetstream::Context;
 use er_event::dead::{read_dead, DeadLetter};
 use er_event::event::split;
 use er_event::Runs;
-use er_metering::Record;
 use er_provider_kit::call::{CallError, Caller};
 use er_provider_kit::metrics::{dropped, failed, retried, Stage};
 use er_provider_kit::trace;
@@ -239,7 +239,7 @@ impl Shard {
             let span = crate::pull::span("process", streams::RAW, tenant, &group.deliveries);
             let result = async {
                 if tries >= ISOLATE_AFTER {
-                    self.isolate(tenant, group, &id, stop).await
+                    self.isolate(tenant, group, &id, stop).await.map_err(of_engine)
                 } else {
                     self.together(tenant, group, &id, tries, stop).await
                 }
@@ -302,17 +302,8 @@ impl Shard {
         let used = used.map_err(of_engine)?;
         let unchanged = || (group.payload(&batch), group.count());
         let publish = self.publish(tenant, unchanged, outcome, id, group, stop);
-        futures::future::try_join(publish, self.meter(used, stop)).await.map(|_| ())
-    }
-
-    /// Writes what is to be paid for, however often that must be tried.
-    async fn meter(&self, used: Vec<Record>, stop: &CancellationToken) -> Result<(), Failure> {
-        let mut failures = 0;
-        while let Err(reason) = self.usage.record(used.clone()).await {
-            failures += 1;
-            not_written(&reason, failures, stop).await?;
-        }
-        Ok(())
+        let meter = written(stop, || self.usage.record(used.clone()));
+        futures::future::try_join(publish, meter).await.map(|_| ())
     }
 
     async fn process(&self, tenant: &str, claims: &Runs, raw: &str) -> Result<Outcome, ComponentError> {
@@ -384,11 +375,7 @@ impl Shard {
             }
         }
         // What is there to be written is not made again: another time it might be another.
-        let mut failures = 0;
-        while let Err(error) = publish_all(&self.js, out.clone()).await {
-            failures += 1;
-            not_written(&error.to_string(), failures, stop).await?;
-        }
+        written(stop, || publish_all(&self.js, out.clone())).await?;
         if let Some(ran) = ran {
             self.report(tenant, ran).await;
         }
@@ -411,11 +398,7 @@ impl Shard {
     }
 
     /// One event a call: the others reach their end, the one that breaks the engine becomes a dead letter.
-    async fn isolate(&self, tenant: &str, group: &Group, id: &str, stop: &CancellationToken) -> Result<(), Failure> {
-        self.one_by_one(tenant, group, id, stop).await.map_err(of_engine)
-    }
-
-    async fn one_by_one(&self, tenant: &str, group: &Group, id: &str, stop: &CancellationToken) -> Result<(), String> {
+    async fn isolate(&self, tenant: &str, group: &Group, id: &str, stop: &CancellationToken) -> Result<(), String> {
         let batch = group.batch().map_err(|e| e.to_string())?;
         let events = split(text(&batch)?).map_err(|e| e.to_string())?;
         let mut dead = Vec::new();
@@ -514,15 +497,24 @@ fn of_engine(reason: String) -> Failure {
     Failure { reason, ..Failure::default() }
 }
 
-/// Waits until it is to be tried again to write an outcome down. An error says that it is stopped.
-async fn not_written(reason: &str, failures: u64, stop: &CancellationToken) -> Result<(), Failure> {
-    let wait = backoff(failures);
-    warn!(reason, wait_ms = wait.as_millis() as u64, "what became of a raw batch can't be written");
-    retried(Stage::Engine, 1);
-    tokio::select! {
-        () = stop.cancelled() => Err(of_engine(reason.to_owned())),
-        () = tokio::time::sleep(wait) => Ok(()),
+/// Writes an outcome down, however often that must be tried. An error says that it is stopped.
+async fn written<F, E>(stop: &CancellationToken, write: impl Fn() -> F) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), E>>,
+    E: ToString,
+{
+    let mut failures = 0;
+    while let Err(error) = write().await {
+        failures += 1;
+        let (reason, wait) = (error.to_string(), backoff(failures));
+        warn!(reason, wait_ms = wait.as_millis() as u64, "what became of a raw batch can't be written");
+        retried(Stage::Engine, 1);
+        tokio::select! {
+            () = stop.cancelled() => return Err(of_engine(reason)),
+            () = tokio::time::sleep(wait) => {}
+        }
     }
+    Ok(())
 }
 
 /// When the first event of a group came in, and by which redrive; a group with one is of one message.
