@@ -234,15 +234,18 @@ impl Apps {
         let started = Instant::now();
         let mut last = String::new();
         loop {
-            let status = self.client.get_manifest_status(name).await?;
-            if status.info.status_type == wanted {
-                return Ok(());
-            }
-            let missing = missing(&status);
+            let (is, missing) = match self.client.get_manifest_status(name).await {
+                Ok(status) if status.info.status_type == wanted => return Ok(()),
+                Ok(status) => (format!("{:?}", status.info.status_type), missing(&status)),
+                // It was asked only how far it is.
+                Err(ClientError::NatsError(error)) => {
+                    ("not known".to_owned(), format!("wadm does not answer: {error}"))
+                }
+                Err(error) => return Err(error.into()),
+            };
             if started.elapsed() > deadline {
                 bail!(
-                    "`{name}` is {:?} after {} s, not {wanted:?}: {missing}; the hosts' logs are in the lattice's folder",
-                    status.info.status_type,
+                    "`{name}` is {is} after {} s, not {wanted:?}: {missing}; the hosts' logs are in the lattice's folder",
                     deadline.as_secs()
                 );
             }

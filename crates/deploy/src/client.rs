@@ -8,6 +8,8 @@ use serde_json::Value;
 
 const POLL: Duration = Duration::from_millis(200);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a tenant is tried to be made: it is known everywhere some seconds after it is.
+const MADE_WITHIN: Duration = Duration::from_secs(60);
 
 /// A client of the API and of ingest, in the name of one key.
 #[derive(Debug, Clone)]
@@ -192,22 +194,36 @@ impl Client {
         Ok(())
     }
 
+    /// Posts to the API, and again while its answer is not for good.
+    async fn post_while(&self, later: impl Fn(StatusCode) -> bool, path: &str, body: &Value) -> anyhow::Result<Answer> {
+        let started = Instant::now();
+        loop {
+            let answer = self.call(reqwest::Method::POST, path, Some(body)).await?;
+            if !later(answer.status) || started.elapsed() > MADE_WITHIN {
+                return Ok(answer);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
     /// Makes a tenant unless it is there, and a key of it.
     ///
     /// # Errors
     /// What the API refuses.
     pub async fn make_tenant(&self, tenant: &str, role: &str) -> anyhow::Result<String> {
-        let made = self
-            .call(reqwest::Method::POST, "/api/v1/tenants", Some(&serde_json::json!({ "id": tenant, "name": tenant })))
-            .await?;
+        let held_up =
+            |status: StatusCode| matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT);
+        let made =
+            self.post_while(held_up, "/api/v1/tenants", &serde_json::json!({ "id": tenant, "name": tenant })).await?;
         if !made.status.is_success() && made.status != StatusCode::CONFLICT {
             bail!("making the tenant `{tenant}`: {} {}", made.status, made.body);
         }
         let key = self
-            .call(
-                reqwest::Method::POST,
+            .post_while(
+                // The policy does not know at once of a tenant that is new, and lets nobody into it until then.
+                |status| held_up(status) || status == StatusCode::FORBIDDEN,
                 &format!("/api/v1/tenants/{tenant}/keys"),
-                Some(&serde_json::json!({ "role": role, "name": format!("{tenant} {role}") })),
+                &serde_json::json!({ "role": role, "name": format!("{tenant} {role}") }),
             )
             .await?;
         let json = key.json();

@@ -27,11 +27,19 @@ const SHED_RETRY_MS: u32 = 1_000;
 /// Until when it is believed, and what it is.
 type Answer = (Instant, Result<Arc<Principal>, Problem>);
 
+/// What callers are told without asking.
+#[derive(Default)]
+struct Known {
+    answer: Option<Answer>,
+    /// When nobody could be asked last, and why.
+    failure: Option<(Instant, Problem)>,
+}
+
 /// What is known of one key.
 #[derive(Default)]
 struct Slot {
     /// The lock lets one caller ask while the others wait for its answer.
-    known: AsyncMutex<Option<Answer>>,
+    known: AsyncMutex<Known>,
     /// The last answer was that it is good.
     good: AtomicBool,
 }
@@ -76,26 +84,34 @@ impl Keys {
     ) -> Result<Arc<Principal>, Problem> {
         let shape = Shape::of(api_key).ok_or_else(refused)?;
         let slot = self.slot(keys::hash(api_key));
+        let came = Instant::now();
         let mut known = slot.known.lock().await;
-        if let Some((until, answer)) = known.as_ref() {
-            if Instant::now() < *until {
-                return answer.clone();
-            }
+        if let Some(told) = known.told(came) {
+            return told;
         }
-        let line = if slot.good.load(Ordering::Relaxed) { &self.again } else { &self.questions };
+        let answer = match self.ask(admission, api_key, slot.good.load(Ordering::Relaxed)).await {
+            Ok(principal) => Ok(Arc::new(principal)),
+            Err(problem) if problem.kind == Kind::Unauthorized => Err(refused()),
+            // Not an answer, so remembered for those only who waited for one meanwhile.
+            Err(problem) => {
+                known.failure = Some((Instant::now(), problem.clone()));
+                return Err(problem);
+            }
+        };
+        slot.good.store(answer.is_ok(), Ordering::Relaxed);
+        let until = Instant::now() + shape.believed(ttl, unix_now());
+        *known = Known { answer: Some((until, answer.clone())), failure: None };
+        answer
+    }
+
+    /// Asks about a key in its turn. `good`: it was when last asked about.
+    async fn ask(&self, admission: &Admission, api_key: &str, good: bool) -> Result<Principal, Problem> {
+        let line = if good { &self.again } else { &self.questions };
         // It is never closed.
         let _turn = tokio::time::timeout(TURN_WITHIN, line.acquire()).await.map_err(|_| {
             Problem::new(Kind::Overloaded, "too many keys are asked about at the moment").retry_after_ms(SHED_RETRY_MS)
         })?;
-        let answer = match admission.authenticate(api_key).await {
-            Ok(principal) => Ok(Arc::new(principal)),
-            Err(problem) if problem.kind == Kind::Unauthorized => Err(refused()),
-            // Not an answer, so not remembered.
-            Err(problem) => return Err(problem),
-        };
-        slot.good.store(answer.is_ok(), Ordering::Relaxed);
-        *known = Some((Instant::now() + shape.believed(ttl, unix_now()), answer.clone()));
-        answer
+        admission.authenticate(api_key).await
     }
 
     fn slot(&self, hash: String) -> Arc<Slot> {
@@ -107,6 +123,22 @@ impl Keys {
             }
         }
         Arc::clone(slots.entry(hash).or_default())
+    }
+}
+
+// === impl Known ===
+
+impl Known {
+    /// What a caller is told that came then: an answer that is believed still, or what kept another from one while this
+    /// one waited. Were each to ask as well, the last would wait for all before it.
+    fn told(&self, came: Instant) -> Option<Result<Arc<Principal>, Problem>> {
+        if let Some((until, answer)) = &self.answer {
+            if Instant::now() < *until {
+                return Some(answer.clone());
+            }
+        }
+        let (at, problem) = self.failure.as_ref()?;
+        (*at >= came).then(|| Err(problem.clone()))
     }
 }
 
@@ -179,17 +211,29 @@ mod tests {
             quota: er_tenant::Quota::default(),
         };
         let good = keys.slot("good".into());
-        *good.known.try_lock().unwrap() = Some((now, Ok(Arc::new(principal))));
+        good.known.try_lock().unwrap().answer = Some((now, Ok(Arc::new(principal))));
         good.good.store(true, Ordering::Relaxed);
         // Nor while it is asked about again.
         let asking = good.known.try_lock().unwrap();
         for n in 0..3 * KEYS_MAX {
-            *keys.slot(n.to_string()).known.try_lock().unwrap() = Some((now, Err(refused())));
+            keys.slot(n.to_string()).known.try_lock().unwrap().answer = Some((now, Err(refused())));
         }
         drop(asking);
         let slots = keys.slots.lock();
         assert!(slots.len() <= KEYS_MAX);
-        assert!(slots["good"].known.try_lock().unwrap().is_some());
+        assert!(slots["good"].known.try_lock().unwrap().answer.is_some());
+    }
+
+    #[test]
+    fn a_failure_is_told_to_those_who_waited_meanwhile_and_to_nobody_later() {
+        let (came, now) = (Instant::now(), Instant::now());
+        let away = Problem::new(Kind::Unavailable, "nobody answers");
+        let mut known = Known { answer: None, failure: Some((now, away.clone())) };
+        assert!(matches!(known.told(came), Some(Err(problem)) if problem == away));
+        assert!(known.told(now + Duration::from_millis(1)).is_none());
+        // One that is known by then is told to anybody.
+        known.answer = Some((now + Duration::from_secs(60), Err(refused())));
+        assert!(matches!(known.told(came), Some(Err(problem)) if problem == refused()));
     }
 
     #[test]

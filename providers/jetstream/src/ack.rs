@@ -86,6 +86,12 @@ impl Delivery {
             .unwrap_or_default()
     }
 
+    /// Lets go of what was read from the connection together with it: of a small message that is kept, that is most.
+    pub fn detach(&mut self) {
+        let payload = &mut self.message.message.payload;
+        *payload = bytes::Bytes::copy_from_slice(payload);
+    }
+
     /// Everything it asked for is durable elsewhere.
     pub async fn done(mut self) {
         self.spent = true;

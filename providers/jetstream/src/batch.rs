@@ -27,11 +27,8 @@ impl Group {
     }
 
     /// Whether one more batch of this size keeps the group within the limits of one call.
-    pub fn fits(&self, delivery: &Delivery, messages_max: usize) -> bool {
-        self.deliveries.is_empty()
-            || (self.deliveries.len() < messages_max
-                && self.events + delivery.events() <= BATCH_EVENTS_MAX
-                && self.bytes + delivery.payload().len() <= BATCH_BYTES_MAX)
+    fn fits(&self, delivery: &Delivery) -> bool {
+        self.events + delivery.events() <= BATCH_EVENTS_MAX && self.bytes + delivery.payload().len() <= BATCH_BYTES_MAX
     }
 
     /// Events of all messages, as whoever published them counted them.
@@ -55,6 +52,11 @@ impl Group {
         joined(&self.deliveries)
     }
 
+    /// What can be told of a batch that can't be unpacked.
+    pub fn packed(&self) -> String {
+        self.deliveries.iter().map(|delivery| delivery.payload().lossy()).collect()
+    }
+
     /// The batch as it stands in a stream. `batch`: what [`Self::batch`] gave.
     pub fn payload(&self, batch: &Bytes) -> Payload {
         match self.deliveries.as_slice() {
@@ -64,18 +66,21 @@ impl Group {
     }
 }
 
-/// Groups messages in order so that each group is one call.
-pub fn group(deliveries: Vec<Delivery>, messages_max: usize) -> Vec<Group> {
+/// Groups messages in order so that each group is one call; what goes `alone` is a group of its own.
+pub fn group(deliveries: Vec<Delivery>, alone: impl Fn(&Delivery) -> bool) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
+    let mut open = false;
     for delivery in deliveries {
+        let alone = alone(&delivery);
         match groups.last_mut() {
-            Some(last) if last.fits(&delivery, messages_max) => last.push(delivery),
+            Some(last) if open && !alone && last.fits(&delivery) => last.push(delivery),
             _ => {
                 let mut group = Group::default();
                 group.push(delivery);
                 groups.push(group);
             }
         }
+        open = !alone;
     }
     groups
 }

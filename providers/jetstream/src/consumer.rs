@@ -12,7 +12,7 @@ use er_tenant::consumers::{durable, Seen};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::ack::Delivery;
+use crate::ack::{Delivery, Place};
 use crate::delivery::Away;
 use crate::gate::Gate;
 use crate::lane::{Calls, Lane, Memory};
@@ -98,7 +98,7 @@ impl Consumer {
                 continue;
             }
             let halt = stop.child_token();
-            let work = async { tokio::join!(self.fresh(halt.clone()), self.again(halt.clone())) };
+            let work = async { tokio::join!(self.lane(Lane::Fresh, &halt), self.lane(Lane::Again, &halt)) };
             tokio::pin!(work);
             loop {
                 let seen = Seen { took_s: takes.borrow_and_update().told_s, ..seen };
@@ -139,7 +139,19 @@ impl Consumer {
         }
     }
 
-    async fn fresh(&self, stop: CancellationToken) {
+    /// Works on a lane until it is stopped. Whoever goes on, be it another version, goes on with what was begun.
+    async fn lane(&self, lane: Lane, stop: &CancellationToken) {
+        let mut memory = Memory::after(self.provider.take_begun(&self.durable, lane));
+        match lane {
+            Lane::Fresh => self.fresh(&mut memory, stop).await,
+            Lane::Again => self.again(&mut memory, stop).await,
+        }
+        if let Some(partial) = memory.into_partial() {
+            self.provider.note_begun(&self.durable, lane, partial);
+        }
+    }
+
+    async fn fresh(&self, memory: &mut Memory, stop: &CancellationToken) {
         let [name, _] = streams::delivery_names(&self.durable);
         let config = streams::durable(
             name,
@@ -148,16 +160,17 @@ impl Consumer {
             self.settings.from_start,
         );
         let mut puller = Puller::new(self.js.clone(), streams::EVENTS, config, PREFETCH);
-        let mut memory = Memory::default();
         let mut waits = false;
         loop {
             let deliveries = tokio::select! {
                 biased;
                 () = stop.cancelled() => return puller.give_back(Vec::new()).await,
-                deliveries = puller.next(PREFETCH.messages) => unsettled(&memory, deliveries).await,
+                deliveries = puller.next(PREFETCH.messages) => unsettled(memory, deliveries).await,
             };
             let since_us = puller.since_us();
-            let mut groups: VecDeque<_> = groups(deliveries, self.settings.batch_events_max).into();
+            memory.forget_others(since_us);
+            let mut groups: VecDeque<_> =
+                groups(deliveries, self.settings.batch_events_max, memory.partial_of()).into();
             while let Some(group) = groups.pop_front() {
                 if stop.is_cancelled() {
                     let left = group.into_iter().chain(groups.into_iter().flatten());
@@ -167,21 +180,21 @@ impl Consumer {
                 let work = async {
                     let brought = async {
                         self.room().await?;
-                        self.deliver(Lane::Fresh, &group, since_us, &mut memory, &stop).await
+                        self.deliver(Lane::Fresh, &group, since_us, memory, stop).await
                     };
                     let brought = brought.await;
                     if let Err(away) = &brought {
                         if !stop.is_cancelled() && !std::mem::replace(&mut waits, true) {
                             warn!(consumer = &*self.id, reason = away.0, "fresh events wait");
                         }
-                        pause(&stop).await;
+                        pause(stop).await;
                     }
                     brought
                 };
                 match puller.meanwhile(&left, work).await {
                     Ok(()) => {
                         waits = false;
-                        done(group, &mut memory).await;
+                        done(group, memory).await;
                     }
                     // Order: whatever is behind it waits with it. To give them back would let go ahead what is on its way
                     // meanwhile.
@@ -191,7 +204,7 @@ impl Consumer {
         }
     }
 
-    async fn again(&self, stop: CancellationToken) {
+    async fn again(&self, memory: &mut Memory, stop: &CancellationToken) {
         let [_, name] = streams::delivery_names(&self.durable);
         let subject = streams::retry_subject(&self.settings.tenant, &self.name);
         let config = pull::Config {
@@ -200,14 +213,14 @@ impl Consumer {
             ..streams::durable(name, subject, self.settings.timeout + ACK_MARGIN, true)
         };
         let mut puller = Puller::new(self.js.clone(), streams::RETRY, config, PREFETCH);
-        let mut memory = Memory::default();
         loop {
             let deliveries = tokio::select! {
                 biased;
                 () = stop.cancelled() => return puller.give_back(Vec::new()).await,
-                deliveries = puller.next(PREFETCH.messages) => unsettled(&memory, deliveries).await,
+                deliveries = puller.next(PREFETCH.messages) => unsettled(memory, deliveries).await,
             };
             let since_us = puller.since_us();
+            memory.forget_others(since_us);
             let mut deliveries: VecDeque<_> = deliveries.into();
             while let Some(delivery) = deliveries.pop_front() {
                 if stop.is_cancelled() {
@@ -222,15 +235,15 @@ impl Consumer {
                 }
                 let group = vec![delivery];
                 let left: Vec<&Delivery> = group.iter().chain(&deliveries).collect();
-                let work = self.deliver(Lane::Again, &group, since_us, &mut memory, &stop);
+                let work = self.deliver(Lane::Again, &group, since_us, memory, stop);
                 match puller.meanwhile(&left, work).await {
-                    Ok(()) => done(group, &mut memory).await,
+                    Ok(()) => done(group, memory).await,
                     Err(away) => {
                         debug!(consumer = &*self.id, reason = away.0, "batch waits");
                         for delivery in group {
                             delivery.retry(AWAY_WAIT).await;
                         }
-                        pause(&stop).await;
+                        pause(stop).await;
                     }
                 }
             }
@@ -254,14 +267,17 @@ impl Consumer {
     }
 }
 
-/// Messages that go into one call: as many as the consumer's batch size allows.
-fn groups(deliveries: Vec<Delivery>, events_max: usize) -> Vec<Vec<Delivery>> {
+/// Messages that go into one call: as many as the consumer's batch size allows. `begun`: the message of which some calls were
+/// made, which goes alone.
+fn groups(deliveries: Vec<Delivery>, events_max: usize, begun: Option<Place>) -> Vec<Vec<Delivery>> {
     let mut groups: Vec<Vec<Delivery>> = Vec::new();
     let (mut events, mut bytes) = (0, 0);
+    let mut open = false;
     for delivery in deliveries {
         let count = delivery.events();
         let size = delivery.payload().len();
-        let fits = events + count <= events_max && bytes + size <= er_event::limits::BATCH_BYTES_MAX;
+        let alone = begun == Some(delivery.place());
+        let fits = open && !alone && events + count <= events_max && bytes + size <= er_event::limits::BATCH_BYTES_MAX;
         match groups.last_mut() {
             Some(last) if fits => {
                 last.push(delivery);
@@ -273,6 +289,7 @@ fn groups(deliveries: Vec<Delivery>, events_max: usize) -> Vec<Vec<Delivery>> {
                 (events, bytes) = (count, size);
             }
         }
+        open = !alone;
     }
     groups
 }

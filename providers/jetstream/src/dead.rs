@@ -1,7 +1,9 @@
 //! Dead letters as they stand in `ER_DEAD`: one by one, and only a tenant's own.
 
 use anyhow::Context as _;
-use async_nats::jetstream::stream::{DirectGetErrorKind, Stream};
+use async_nats::jetstream::response::Response;
+use async_nats::jetstream::stream::{DeleteStatus, DirectGetErrorKind, Stream};
+use async_nats::jetstream::Context;
 use er_event::dead::DeadLetter;
 
 use crate::payload::Payload;
@@ -63,6 +65,19 @@ pub async fn one(stream: &Stream, tenant: &str, seq: u64) -> anyhow::Result<Opti
     }
     // The first at or behind that place which is the tenant's: another's is not even read.
     Ok(next(stream, tenant, seq - 1).await?.filter(|letter| letter.seq == seq))
+}
+
+/// Takes a dead letter out of its stream; that it is not there any more is as good.
+///
+/// As the client itself does it, the server writes the whole block anew that it stood in, and works on nothing else meanwhile.
+pub async fn remove(js: &Context, stream: &Stream, tenant: &str, seq: u64) -> anyhow::Result<bool> {
+    let subject = format!("STREAM.MSG.DELETE.{}", streams::DEAD);
+    let request = serde_json::json!({ "seq": seq, "no_erase": true });
+    match js.request::<_, _, Response<DeleteStatus>>(subject, &request).await? {
+        Response::Ok(status) => Ok(status.success),
+        Response::Err { .. } if one(stream, tenant, seq).await?.is_none() => Ok(false),
+        Response::Err { error } => Err(error.into()),
+    }
 }
 
 /// A page as `tail.dead-letters` has it.

@@ -21,9 +21,12 @@ use crate::consumer::{header, Consumer};
 use crate::gate::Denied;
 use crate::lane::{Lane, Memory, Partial};
 use crate::meter::{self, Called, Deliveries};
-use crate::publish::{now_us, publish_all, Outgoing};
+use crate::publish::{now_us, publish_all, written, Outgoing};
 use crate::pull;
 use crate::retry::{dead_letter, Policy, Unhandled, ATTEMPT, POLICY_STAGE};
+
+/// How often what is to be tried again is written, until the call is made once more instead: some half a minute.
+const WRITES_MAX: usize = 10;
 
 /// What tells one call's events from another's.
 #[derive(Debug, Clone, Copy)]
@@ -84,50 +87,63 @@ impl Consumer {
         let call = Call { caller, attempt, received_us: first.received_us(), id: &id, round: first.round() };
         let batch = crate::batch::joined(group).map_err(|e| Away(e.to_string()))?;
         let text = std::str::from_utf8(&batch).map_err(|e| Away(e.to_string()))?;
-        let mut metered = Deliveries::of(group.len());
         let count = group.iter().map(Delivery::events).sum();
         let broken = |e: er_event::Reject| Away(e.to_string());
-        if self.takes_all(text, count) && self.denied(types(text).map_err(broken)?.iter()).await?.is_empty() {
-            let called = self.attempt(text, count, call).await?;
+        let begun = memory.partial_of() == Some(first.place());
+        let whole = !begun && self.takes_all(text, count);
+        let made = if whole && self.denied(types(text).map_err(broken)?.iter()).await?.is_empty() {
+            let called = self.attempt(text, count, call, stop).await?;
+            let mut metered = Deliveries::of(group.len());
             if called.failed.is_empty() {
                 metered.note_whole(group, called.wall);
             } else {
                 let events = split(text).map_err(|e| Away(e.to_string()))?;
                 metered.note(&meter::owners(group), |place| bytes(&events, place), &called);
             }
+            Partial { of: first.place(), since_us, calls: 1, events: count, metered }
         } else {
-            metered = self.deliver_wanted(text, group, call, memory, stop).await?;
-        }
+            self.deliver_wanted(text, group, since_us, call, memory, stop).await?
+        };
         let name = format!("{}.{}", lane.word(), self.name);
-        let used = metered.records(&self.settings.tenant, &name, self.settings.memory_mib, group).map_err(Away)?;
-        self.usage.record(used).await.map_err(Away)
+        let used = made.metered.records(&self.settings.tenant, &name, self.settings.memory_mib, group).map_err(Away)?;
+        let recorded = written(Stage::Delivery, stop, usize::MAX, || self.usage.record(used.clone())).await;
+        if recorded.is_err() && group.len() == 1 {
+            memory.note_partial(made);
+        }
+        recorded.map_err(Away)
     }
 
     /// Only the events that the consumer wants, in as many calls as its batch size asks for: of more than one are only those
-    /// of a single message. Where it ends early, `memory` has the calls that were made. Gives what is metered.
+    /// of a single message. Where it ends early, `memory` has the calls that were made. Gives what was done.
     async fn deliver_wanted(
         &self,
         text: &str,
         group: &[Delivery],
+        since_us: u64,
         call: Call<'_>,
         memory: &mut Memory,
         stop: &CancellationToken,
-    ) -> Result<Deliveries, Away> {
+    ) -> Result<Partial, Away> {
         let events = parse_batch(text).map_err(|e| Away(e.to_string()))?;
         let owners = meter::owners(group);
-        let wanted: Vec<_> = events.iter().zip(owners.iter()).filter(|(event, _)| self.wants(event)).collect();
         let of = group.first().map(Delivery::place).unwrap_or_default();
         let mut made = (group.len() == 1).then(|| memory.take_partial(of)).flatten().unwrap_or_else(|| Partial {
             of,
+            since_us,
             calls: 0,
+            events: 0,
             metered: Deliveries::of(group.len()),
         });
-        for part in wanted.chunks(self.settings.batch_events_max).skip(made.calls) {
+        // By whoever wants other events, or more of them in a call, it is gone on with behind the same event.
+        let left = events.iter().zip(owners.iter()).enumerate().skip(made.events);
+        let (places, wanted): (Vec<usize>, Vec<_>) = left.filter(|(_, (event, _))| self.wants(event)).unzip();
+        let calls = places.chunks(self.settings.batch_events_max).zip(wanted.chunks(self.settings.batch_events_max));
+        for (places, part) in calls {
             let called = if stop.is_cancelled() {
                 Err(Away("delivery is stopped".into()))
             } else {
-                self.deliver_part(part, Call { id: &format!("{}.{}", call.id, made.calls), ..call }, &mut made.metered)
-                    .await
+                let call = Call { id: &format!("{}.{}", call.id, made.calls), ..call };
+                self.deliver_part(part, call, &mut made.metered, stop).await
             };
             if let Err(away) = called {
                 if made.calls > 0 {
@@ -136,8 +152,9 @@ impl Consumer {
                 return Err(away);
             }
             made.calls += 1;
+            made.events = places.last().map_or(made.events, |place| place + 1);
         }
-        Ok(made.metered)
+        Ok(made)
     }
 
     /// What may go of one call's events. The policy is asked for each call: a decision does not outlive many of them.
@@ -146,20 +163,21 @@ impl Consumer {
         part: &[(&EventRef<'_>, u64)],
         call: Call<'_>,
         metered: &mut Deliveries,
+        stop: &CancellationToken,
     ) -> Result<(), Away> {
         let types: BTreeSet<&Cow<'_, str>> = part.iter().map(|(event, _)| &event.event_type).collect();
         let denied = self.denied(types.into_iter()).await?;
         let (may, may_not): (Vec<_>, Vec<_>) =
             part.iter().copied().partition(|(event, _)| !denied.contains_key(&*event.event_type));
         if !may_not.is_empty() {
-            self.drop_denied(may_not, &denied, call).await?;
+            self.drop_denied(may_not, &denied, call, stop).await?;
         }
         if may.is_empty() {
             return Ok(());
         }
         let mut batch = BatchWriter::new();
         may.iter().for_each(|(event, _)| batch.push(event.raw));
-        let called = self.attempt(&batch.finish(), may.len(), call).await?;
+        let called = self.attempt(&batch.finish(), may.len(), call, stop).await?;
         let owners: Runs = may.iter().map(|(_, owner)| *owner).collect();
         let may: Vec<&str> = may.into_iter().map(|(event, _)| event.raw).collect();
         metered.note(&owners, |place| bytes(&may, place), &called);
@@ -177,6 +195,7 @@ impl Consumer {
         events: Vec<(&EventRef<'_>, u64)>,
         denied: &Denied,
         call: Call<'_>,
+        stop: &CancellationToken,
     ) -> Result<(), Away> {
         let letter = |(event, _): (&EventRef<'_>, u64)| {
             let denial = denied.get(&*event.event_type)?;
@@ -192,7 +211,7 @@ impl Consumer {
             Some(dead_letter(&self.settings.tenant, call.received_us, call.round, &letter))
         };
         let letters: Vec<Outgoing> = events.into_iter().filter_map(letter).collect();
-        publish_all(&self.js, letters).await.map_err(|e| Away(e.to_string()))
+        written(Stage::Delivery, stop, usize::MAX, || publish_all(&self.js, letters.clone())).await.map_err(Away)
     }
 
     /// Whether the batch can go to the consumer as it is, without being looked into.
@@ -221,7 +240,13 @@ impl Consumer {
     }
 
     /// `events`: a batch of `count` events.
-    async fn attempt(&self, events: &str, count: usize, call: Call<'_>) -> Result<Called, Away> {
+    async fn attempt(
+        &self,
+        events: &str,
+        count: usize,
+        call: Call<'_>,
+        stop: &CancellationToken,
+    ) -> Result<Called, Away> {
         let under_way = self.calls.begin(furthest(events), count);
         let started = Instant::now();
         let answer = handle(call.caller, &self.id, events, self.settings.timeout).await;
@@ -286,7 +311,8 @@ impl Consumer {
         let (failed, unhandled): (Vec<usize>, Vec<Unhandled>) = unhandled.into_iter().unzip();
         let out = policy.after(call.attempt, &unhandled, whole, call.received_us, call.id);
         self.retried.fetch_add(out.len(), Ordering::Relaxed);
-        publish_all(&self.js, out).await.map_err(|e| Away(e.to_string()))?;
+        // Were each to wait here while the stream has no room, nothing would make any.
+        written(Stage::Delivery, stop, WRITES_MAX, || publish_all(&self.js, out.clone())).await.map_err(Away)?;
         self.report(events.len(), count, unhandled.len(), call, wall, handled_us).await;
         Ok(Called { wall, failed })
     }

@@ -17,7 +17,7 @@ const EMITTED_MIN: usize = BATCH_EVENTS_MAX;
 /// What a call of `emit` counts at the least, whatever becomes of it: one that is refused costs the platform as much.
 const EMIT_COUNTS: usize = 8;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Lane {
     /// What comes for the first time.
     Fresh,
@@ -73,7 +73,11 @@ pub struct Memory {
 #[derive(Debug)]
 pub struct Partial {
     pub of: Place,
+    /// When the consumer's place was made: one of the same name that is made later begins anew.
+    pub since_us: u64,
     pub calls: usize,
+    /// Of its first so many events what was wanted is in those calls.
+    pub events: usize,
     /// What they count.
     pub metered: Deliveries,
 }
@@ -157,6 +161,11 @@ impl Drop for UnderWay<'_> {
 // === impl Memory ===
 
 impl Memory {
+    /// Of a lane that goes on where another stopped.
+    pub fn after(partial: Option<Partial>) -> Self {
+        Self { partial, ..Self::default() }
+    }
+
     pub fn note_settled(&mut self, place: Place) {
         if self.settled.len() == SETTLED_MAX {
             self.settled.pop_front();
@@ -170,6 +179,20 @@ impl Memory {
 
     pub fn note_partial(&mut self, partial: Partial) {
         self.partial = Some(partial);
+    }
+
+    /// Forgets what was begun from a place that is not there any more.
+    pub fn forget_others(&mut self, since_us: u64) {
+        self.partial.take_if(|partial| partial.since_us != since_us);
+    }
+
+    /// The message of which some calls were made.
+    pub fn partial_of(&self) -> Option<Place> {
+        self.partial.as_ref().map(|partial| partial.of)
+    }
+
+    pub fn into_partial(self) -> Option<Partial> {
+        self.partial
     }
 
     /// The calls of a message, where some were made.
@@ -238,9 +261,16 @@ mod tests {
     #[test]
     fn calls_that_were_made_count_for_their_own_message() {
         let mut memory = Memory::default();
-        memory.note_partial(Partial { of: (5, 7), calls: 3, metered: Deliveries::of(1) });
+        assert_eq!(memory.partial_of(), None);
+        memory.note_partial(Partial { of: (5, 7), since_us: 9, calls: 3, events: 40, metered: Deliveries::of(1) });
         assert!(memory.take_partial((4, 7)).is_none());
+        let mut memory = Memory::after(memory.into_partial());
+        memory.forget_others(9);
+        assert_eq!(memory.partial_of(), Some((5, 7)));
         assert_eq!(memory.take_partial((5, 7)).map(|partial| partial.calls), Some(3));
         assert!(memory.take_partial((5, 7)).is_none());
+        memory.note_partial(Partial { of: (5, 7), since_us: 9, calls: 3, events: 40, metered: Deliveries::of(1) });
+        memory.forget_others(10);
+        assert!(memory.into_partial().is_none(), "its consumer was deleted");
     }
 }

@@ -21,6 +21,7 @@ mod lane;
 mod lines;
 mod meter;
 mod payload;
+mod permits;
 mod provider;
 mod publish;
 mod pull;

@@ -49,6 +49,11 @@ impl Payload {
         }
     }
 
+    /// As it stands in its stream, as far as that is text.
+    pub fn lossy(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+
     /// What to publish, with the header that says how to read it.
     pub fn into_message(self, headers: &mut HeaderMap) -> Bytes {
         if self.packed {

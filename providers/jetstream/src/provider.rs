@@ -12,7 +12,7 @@ use er_tenant::consumers::{State, CONSUMERS_BUCKET};
 use er_tenant::rules::RULES_BUCKET;
 use er_tenant::TENANTS_BUCKET;
 use parking_lot::Mutex;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -29,8 +29,9 @@ use crate::consumer::{self, Consumer};
 use crate::fault::fault;
 use crate::follow::Followed;
 use crate::gate::{Decider, Gate};
-use crate::lane::Calls;
+use crate::lane::{Calls, Lane, Partial};
 use crate::lines::Lines;
+use crate::permits::Permits;
 use crate::replay;
 use crate::settings::{CollectorSettings, ConsumerSettings, EmitterSettings, EngineSettings, ProviderSettings};
 use crate::shard::Shard;
@@ -40,9 +41,6 @@ use crate::tail::{Tails, Turn};
 use crate::tenants::Tenants;
 use crate::usage::UsageLog;
 
-/// Calls of the engine at once with what failed before, those counted that it may still be at when nobody waits for it any more:
-/// fewer than it has instances, so that others' calls find one.
-const AGAIN_MAX: usize = 4;
 /// How long JetStream may take to confirm a message.
 const PUBACK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Feeds no component: no id in a lattice is like it.
@@ -60,16 +58,26 @@ struct Inner {
     settings: OnceLock<ProviderSettings>,
     parts: OnceCell<Parts>,
     /// Workers by the component they feed.
-    workers: Mutex<HashMap<String, CancellationToken>>,
+    workers: Mutex<HashMap<String, Worker>>,
     emitters: Mutex<HashMap<String, EmitterSettings>>,
     /// What each consumer is working on.
     calls: Mutex<HashMap<String, Arc<Calls>>>,
+    /// Messages of which some calls were made when delivery stopped, by the consumer's place and lane.
+    begun: Mutex<HashMap<(String, Lane), Partial>>,
     decider: Decider,
     archive: Archive,
     tails: Tails,
     /// Set once what waits is looked at.
     backlog: OnceLock<()>,
     tasks: TaskTracker,
+}
+
+/// Feeds a component.
+#[derive(Clone, Default)]
+struct Worker {
+    stop: CancellationToken,
+    /// Its last call came to its end.
+    ended: CancellationToken,
 }
 
 /// What is there once JetStream answered for the first time.
@@ -169,18 +177,38 @@ impl Jetstream {
         Some((tenant, calls))
     }
 
+    /// What was begun of a consumer's message when its delivery stopped.
+    pub fn take_begun(&self, durable: &str, lane: Lane) -> Option<Partial> {
+        self.inner.begun.lock().remove(&(durable.to_owned(), lane))
+    }
+
+    pub fn note_begun(&self, durable: &str, lane: Lane, partial: Partial) {
+        self.inner.begun.lock().insert((durable.to_owned(), lane), partial);
+    }
+
     fn worker<F, Fut>(&self, target: &str, start: F)
     where
         F: FnOnce(Jetstream, CancellationToken) -> Fut + Send + 'static,
         Fut: std::future::Future<Output = anyhow::Result<()>> + Send,
     {
-        let stop = CancellationToken::new();
-        if let Some(old) = self.inner.workers.lock().insert(target.to_string(), stop.clone()) {
-            old.cancel();
+        let worker = Worker::default();
+        let old = {
+            let mut workers = self.inner.workers.lock();
+            workers.retain(|_, worker| !worker.ended.is_cancelled());
+            workers.insert(target.to_string(), worker.clone())
+        };
+        if let Some(old) = &old {
+            old.stop.cancel();
         }
         let provider = self.clone();
         let target = target.to_string();
         self.inner.tasks.spawn(async move {
+            let Worker { stop, ended } = worker;
+            let _ended = ended.drop_guard();
+            // What it works on is not worked on beside it. Also where this one is stopped meanwhile: who comes next knows of no other.
+            if let Some(old) = old {
+                old.ended.cancelled().await;
+            }
             // NATS may still be on its way up.
             while let Err(error) = provider.parts().await {
                 warn!(target, error = format!("{error:#}"), "waiting for JetStream");
@@ -215,7 +243,7 @@ impl Jetstream {
         self.worker(target, move |provider, stop| async move {
             let parts = provider.parts().await?;
             let tenants = parts.tenants().await?;
-            let again = Arc::new(Semaphore::new(AGAIN_MAX));
+            let permits = Permits::default();
             futures::future::join_all((0..parts.settings.shards).map(|index| {
                 Shard {
                     js: parts.js.clone(),
@@ -225,7 +253,7 @@ impl Jetstream {
                     timeout: settings.timeout,
                     tenants: tenants.clone(),
                     usage: parts.usage.clone(),
-                    again: Arc::clone(&again),
+                    permits: permits.clone(),
                     index,
                 }
                 .run(stop.clone())
@@ -334,8 +362,9 @@ impl Provider for Jetstream {
     }
 
     async fn delete_link_as_source(&self, link: impl LinkDeleteInfo) -> anyhow::Result<()> {
-        if let Some(stop) = self.inner.workers.lock().remove(link.get_target_id()) {
-            stop.cancel();
+        // It stays until it ended: who comes next waits for that.
+        if let Some(worker) = self.inner.workers.lock().get(link.get_target_id()) {
+            worker.stop.cancel();
         }
         self.inner.calls.lock().remove(link.get_target_id());
         self.inner.decider.unlink(link.get_target_id());
@@ -369,8 +398,8 @@ impl Provider for Jetstream {
     }
 
     async fn shutdown(&self) -> anyhow::Result<()> {
-        for (_, stop) in self.inner.workers.lock().drain() {
-            stop.cancel();
+        for worker in self.inner.workers.lock().values() {
+            worker.stop.cancel();
         }
         self.inner.tasks.close();
         // The workers finish the batch they are at; the host kills what takes longer.

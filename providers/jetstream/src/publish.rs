@@ -1,18 +1,26 @@
 //! Publishing with a PubAck: what returned `Ok` is on disk.
 
-use std::time::Instant;
+use std::future::Future;
+use std::time::{Duration, Instant};
 
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::stream::LastRawMessageErrorKind as RawMessageErrorKind;
 use async_nats::jetstream::Context;
 use async_nats::HeaderMap;
+use er_provider_kit::metrics::{retried, Stage};
 use er_provider_kit::trace;
 use metrics::{counter, histogram};
+use tokio_util::sync::CancellationToken;
 use tracing::{warn, Instrument as _};
 
+use crate::ack::backoff;
 use crate::payload::Payload;
 use crate::streams;
+
+/// Until what could not be written is written again.
+const WRITE_AGAIN_MIN: Duration = Duration::from_millis(100);
+const WRITE_AGAIN_MAX: Duration = Duration::from_secs(5);
 
 /// A message to be published once.
 #[derive(Debug, Clone)]
@@ -111,6 +119,35 @@ fn word(error: &PublishError) -> &'static str {
 /// Publishes all at once, and waits for every PubAck.
 pub async fn publish_all(js: &Context, all: Vec<Outgoing>) -> Result<(), PublishError> {
     futures::future::try_join_all(all.into_iter().map(|out| publish(js, out))).await.map(|_| ())
+}
+
+/// Writes down what became of a batch, however often that must be tried: to find it out once more would be another call of
+/// whoever worked on it. An error says why not, where it was stopped before, or tried `times_max` times.
+pub async fn written<F, E>(
+    stage: Stage,
+    stop: &CancellationToken,
+    times_max: usize,
+    write: impl Fn() -> F,
+) -> Result<(), String>
+where
+    F: Future<Output = Result<(), E>>,
+    E: ToString,
+{
+    let mut failures = 0;
+    while let Err(error) = write().await {
+        failures += 1;
+        let (reason, wait) = (error.to_string(), backoff(WRITE_AGAIN_MIN, WRITE_AGAIN_MAX, failures as u64));
+        warn!(reason, wait_ms = wait.as_millis() as u64, "what became of a batch can't be written");
+        if failures == times_max {
+            return Err(reason);
+        }
+        retried(stage, 1);
+        tokio::select! {
+            () = stop.cancelled() => return Err(reason),
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Microseconds since 1970 (UTC).

@@ -59,8 +59,8 @@ impl Puller {
         self.since_us
     }
 
-    /// Waits for a message, then takes along what is there already, in order, at most `max`. Cancel safe: a
-    /// message that was received is in the answer.
+    /// Waits for a message, then takes along what is there already, in order, at most `max`; all of it where pulling was
+    /// interrupted. Cancel safe: a message that was received is in the answer.
     pub async fn next(&mut self, max: usize) -> Vec<Delivery> {
         // While messages were worked on nobody looked whether the server is there.
         let mut looked = self.looked.elapsed() < HEARTBEAT;
@@ -99,7 +99,14 @@ impl Puller {
                 Some(Err(error)) if error.kind() == MessagesErrorKind::MissingHeartbeat && !looked => looked = true,
                 Some(Err(error)) => {
                     warn!(stream = self.stream, %error, "pull interrupted, opening it again");
+                    // For the same reason.
+                    let came = std::iter::from_fn(|| open.next().now_or_never()?)
+                        .filter_map(|message| message.ok().map(Delivery::new));
+                    let came: Vec<Delivery> = came.collect();
                     self.open = None;
+                    if !came.is_empty() {
+                        return came;
+                    }
                     tokio::time::sleep(REOPEN_WAIT).await;
                 }
                 None => self.open = None,
@@ -117,9 +124,14 @@ impl Puller {
     pub async fn give_back(&mut self, mut taken: Vec<Delivery>) {
         if let Some(mut open) = self.open.take() {
             let all = taken.len() + self.prefetch.messages * 2;
+            let mut looked = false;
             while taken.len() < all {
                 match tokio::time::timeout(QUIET, open.next()).await {
                     Ok(Some(Ok(message))) => taken.push(Delivery::new(message)),
+                    // As above: nobody looked for a while.
+                    Ok(Some(Err(error))) if error.kind() == MessagesErrorKind::MissingHeartbeat && !looked => {
+                        looked = true
+                    }
                     _ => break,
                 }
             }

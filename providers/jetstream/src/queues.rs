@@ -47,6 +47,8 @@ struct Queue<T> {
     turn: Option<Instant>,
     /// Its last turn took long: its next may.
     slow: bool,
+    /// More waits from when it took long than a turn takes.
+    gathered: bool,
 }
 
 // === impl Queues ===
@@ -105,6 +107,9 @@ impl<T> Queues<T> {
     /// A turn is over.
     pub fn end(&mut self, tenant: &str, now: Instant) {
         let Some(queue) = self.of.get_mut(tenant) else { return };
+        // That would else keep everybody's out until it is worked off.
+        let much = queue.waiting.len() > TURN_MESSAGES || queue.bytes > BATCH_BYTES_MAX;
+        queue.gathered = much && (queue.slow || queue.gathered);
         queue.slow = queue.lasts(now);
         queue.turn = None;
         if queue.waiting.is_empty() {
@@ -117,8 +122,11 @@ impl<T> Queues<T> {
     /// Whether more is to be taken from the stream: of those who don't take long only what will be worked on soon waits.
     pub fn wants_more(&self, now: Instant) -> bool {
         let quick = || self.of.values().filter(|queue| !queue.is_slow(now));
-        quick().map(|queue| queue.waiting.len()).sum::<usize>() < WAITING_MAX
-            && quick().map(|queue| queue.bytes).sum::<usize>() < TENANT_BYTES_MAX
+        let few = || quick().filter(|queue| !queue.gathered);
+        few().map(|queue| queue.waiting.len()).sum::<usize>() < WAITING_MAX
+            && few().map(|queue| queue.bytes).sum::<usize>() < TENANT_BYTES_MAX
+            // What comes of who is quick again is not given back, so it is not taken.
+            && quick().all(|queue| queue.bytes < TENANT_BYTES_MAX)
     }
 
     pub fn waiting(&self) -> impl Iterator<Item = &T> {
@@ -145,7 +153,7 @@ impl<T> Queue<T> {
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
-        Self { waiting: VecDeque::new(), bytes: 0, turn: None, slow: false }
+        Self { waiting: VecDeque::new(), bytes: 0, turn: None, slow: false, gathered: false }
     }
 }
 
@@ -213,6 +221,23 @@ mod tests {
         queues.begin(now + PATIENCE);
         queues.end("a", now + PATIENCE);
         assert!(queues.wants_more(now + PATIENCE), "64 wait");
+    }
+
+    #[test]
+    fn what_was_gathered_meanwhile_holds_nobody_up_either() {
+        let (mut queues, now) = (Queues::default(), Instant::now());
+        put(&mut queues, "a", 0, now);
+        queues.begin(now);
+        let late = now + PATIENCE;
+        (0..10 * TURN_MESSAGES as u64).for_each(|number| assert!(put(&mut queues, "a", number, late)));
+        queues.end("a", late);
+        for _ in 0..10 {
+            assert!(queues.wants_more(late));
+            assert_eq!(queues.begin(late).unwrap().1.len(), TURN_MESSAGES);
+            queues.end("a", late);
+        }
+        (0..WAITING_MAX as u64).for_each(|number| assert!(put(&mut queues, "a", number, late)));
+        assert!(!queues.wants_more(late), "it is quick again");
     }
 
     #[test]

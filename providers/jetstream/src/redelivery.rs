@@ -1,8 +1,9 @@
 //! `redelivery`: dead letters delivered again or discarded, and replays begun.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
 
-use async_nats::jetstream::stream::Stream;
+use async_nats::jetstream::{self, stream::Stream};
 use er_event::dead::DeadLetter;
 use er_event::event::{partition_of, EventRef, PARTITIONS};
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -26,6 +27,12 @@ const LETTERS_MAX: usize = 1_000;
 const LOOKED_AT_MAX: usize = 20_000;
 /// Under way at once: each waits for the disk.
 const AT_ONCE: usize = 32;
+/// How long a call may work on dead letters. Less than callers wait, who would not be told of what was done.
+const CALL_MAX: Duration = Duration::from_secs(15);
+
+/// Which consumers a call found to be there: each is asked about once.
+#[derive(Default)]
+struct Places(tokio::sync::Mutex<HashMap<String, Result<bool, String>>>);
 
 impl Handler<Option<Context>> for Jetstream {
     async fn show(
@@ -75,19 +82,26 @@ impl Handler<Option<Context>> for Jetstream {
         seqs: Vec<u64>,
     ) -> anyhow::Result<Result<String, Fault>> {
         Ok(async {
-            let (_, stream) = self.dead(cx.as_ref(), &tenant).await?;
+            let (parts, stream) = self.dead(cx.as_ref(), &tenant).await?;
             let seqs = few(seqs)?;
-            let (tenant, stream) = (&tenant, &stream);
+            let (tenant, stream, began) = (&tenant, &stream, Instant::now());
             let done = futures::stream::iter(seqs).map(|seq| async move {
+                if began.elapsed() >= CALL_MAX {
+                    return Ok(None);
+                }
                 match dead::one(stream, tenant, seq).await? {
-                    Some(letter) => anyhow::Ok(stream.delete_message(letter.seq).await?),
-                    None => Ok(false),
+                    Some(letter) => dead::remove(&parts.js, stream, tenant, letter.seq).await.map(Some),
+                    None => Ok(Some(false)),
                 }
             });
-            let done: Vec<bool> = done.buffered(AT_ONCE).try_collect().await.map_err(away)?;
-            let discarded = done.into_iter().filter(|done| *done).count();
+            let done: Vec<Option<bool>> = done.buffered(AT_ONCE).try_collect().await.map_err(away)?;
+            let discarded = done.iter().filter(|done| **done == Some(true)).count();
             info!(tenant, discarded, "audit: dead letters discarded");
             counter!("eventrunner_redelivery_discarded_total").increment(discarded as u64);
+            let left = done.iter().filter(|done| done.is_none()).count();
+            if left > 0 {
+                return Err(unavailable("there was no time for all of them", &format!("{left} are left, ask again")));
+            }
             Ok(json!({ "discarded": discarded }).to_string())
         }
         .await)
@@ -115,6 +129,19 @@ impl Handler<Option<Context>> for Jetstream {
             replay::list(parts, &tenant).await
         }
         .await)
+    }
+}
+
+impl Places {
+    async fn has(&self, js: &jetstream::Context, tenant: &str, consumer: &str) -> Result<bool, String> {
+        let mut known = self.0.lock().await;
+        if let Some(there) = known.get(consumer) {
+            return there.clone();
+        }
+        let place = retry::place(js, tenant, consumer).await;
+        let there = place.map(|place| place.is_some()).map_err(|e| format!("{e:#}"));
+        known.insert(consumer.to_owned(), there.clone());
+        there
     }
 }
 
@@ -188,8 +215,15 @@ fn matches(letter: &DeadLetter, wanted: &Letters) -> bool {
 }
 
 async fn redrive(parts: &Parts, stream: &Stream, tenant: &str, seqs: Vec<u64>) -> Result<String, Fault> {
+    let (began, places) = (Instant::now(), &Places::default());
     let done = futures::stream::iter(seqs)
-        .map(|seq| async move { (seq, redrive_one(parts, stream, tenant, seq).await) })
+        .map(|seq| async move {
+            let done = match began.elapsed() < CALL_MAX {
+                true => redrive_one(parts, stream, places, tenant, seq).await,
+                false => Err("there was no time for it: ask again".to_owned()),
+            };
+            (seq, done)
+        })
         .buffered(AT_ONCE);
     let done: Vec<(u64, Result<(), String>)> = done.collect().await;
     let redriven = done.iter().filter(|(_, result)| result.is_ok()).count();
@@ -201,14 +235,14 @@ async fn redrive(parts: &Parts, stream: &Stream, tenant: &str, seqs: Vec<u64>) -
 }
 
 /// The letter goes only after what was made of it is durable; its place names the message, so that a repeat makes no second.
-async fn redrive_one(parts: &Parts, stream: &Stream, tenant: &str, seq: u64) -> Result<(), String> {
+async fn redrive_one(parts: &Parts, stream: &Stream, places: &Places, tenant: &str, seq: u64) -> Result<(), String> {
     let text = |error: anyhow::Error| format!("{error:#}");
     let letter = dead::one(stream, tenant, seq).await.map_err(text)?;
     let letter = letter.ok_or("there is no such dead letter, or not any more")?;
     let (claim, letter) = (letter.claim, letter.read().map_err(text)?);
     let out = match &letter.consumer {
         Some(consumer) => {
-            if retry::place(&parts.js, tenant, consumer).await.map_err(text)?.is_none() {
+            if !places.has(&parts.js, tenant, consumer).await? {
                 return Err(no_consumer(consumer).detail);
             }
             to_consumer(tenant, consumer, seq, &letter)
@@ -216,8 +250,8 @@ async fn redrive_one(parts: &Parts, stream: &Stream, tenant: &str, seq: u64) -> 
         None => to_pipeline(tenant, parts.settings.shards, seq, claim, &letter),
     };
     publish(&parts.js, out).await.map_err(|e| publish_fault(&e).detail)?;
-    stream.delete_message(seq).await.map_err(|e| format!("it is on its way, and could not be removed: {e}"))?;
-    Ok(())
+    let removed = dead::remove(&parts.js, stream, tenant, seq).await;
+    removed.map(drop).map_err(|e| format!("it is on its way, and could not be removed: {e:#}"))
 }
 
 fn to_consumer(tenant: &str, consumer: &str, seq: u64, letter: &DeadLetter) -> Outgoing {

@@ -13,7 +13,7 @@ pub struct ProviderSettings {
     /// JetStream's address; none: the lattice's own NATS.
     pub nats_url: Option<String>,
     pub metrics_addr: SocketAddr,
-    /// Shards of `ER_RAW`: how many batches the engine works on at once. Fixed for the life of a stream.
+    /// Shards of `ER_RAW`, each of which is pulled from by itself. Fixed for the life of a stream.
     pub shards: u32,
     pub raw_bytes_max: i64,
     pub events_bytes_max: i64,

@@ -1,7 +1,6 @@
 //! One shard of `ER_RAW`: pull, hand to the engine, publish the outcome, acknowledge. In order per tenant.
 
 use std::collections::{HashSet, VecDeque};
-use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +9,7 @@ use async_nats::jetstream::Context;
 use er_event::dead::{read_dead, DeadLetter};
 use er_event::event::split;
 use er_event::Runs;
+use er_metering::Record;
 use er_provider_kit::call::{CallError, Caller};
 use er_provider_kit::metrics::{dropped, failed, retried, Stage};
 use er_provider_kit::trace;
@@ -17,7 +17,6 @@ use er_tenant::rules::NO_RULES;
 use futures::stream::FuturesUnordered;
 use futures::StreamExt as _;
 use metrics::{counter, histogram};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn, Instrument as _};
 
@@ -27,7 +26,8 @@ use crate::components::{process, ComponentError, Outcome, Work};
 use crate::lane::Memory;
 use crate::meter;
 use crate::payload::Payload;
-use crate::publish::{now_us, publish_all, Outgoing};
+use crate::permits::{Permit, Permits};
+use crate::publish::{now_us, publish_all, written, Outgoing};
 use crate::pull::{Prefetch, Puller};
 use crate::queues::{Queues, Size, PATIENCE};
 use crate::retry::dead_letter;
@@ -40,17 +40,19 @@ const ACK_MARGIN: Duration = Duration::from_secs(25);
 const PREFETCH: Prefetch = Prefetch { messages: 64, bytes: 2 << 20 };
 /// Until what waits for its tenant's records to be mended is looked at again.
 const UNREADABLE_WAIT: Duration = Duration::from_secs(10);
-/// After so many failures of the engine the messages of a group are tried one by one.
-const APART_AFTER: u64 = 2;
-/// After so many the events of a message are, to find the one that breaks it.
-const ISOLATE_AFTER: u64 = 6;
+/// What a failure of the engine counts; and one that says only that a part which it needs is away.
+const FAULT: u64 = 5;
+const AWAY: u64 = 1;
+/// After so much the messages of a group are tried one by one.
+const APART_AFTER: u64 = 2 * FAULT;
+/// After so much the events of a message are, to find the one that breaks it.
+const ISOLATE_AFTER: u64 = ATTEMPTS_TOGETHER as u64 * FAULT;
+const ATTEMPTS_TOGETHER: u32 = 6;
 /// How long a batch is kept for an engine that is not there, and how often it is looked for. Nothing was begun, so that to
 /// ask again changes nothing, and it is no failure of the batch's.
 const AWAY_MAX: Duration = Duration::from_secs(5);
 const AWAY_LOOK: Duration = Duration::from_millis(250);
 const SHED_MAX: Duration = Duration::from_secs(30);
-/// How long a call of the engine may go on after nobody waits for it any more: until its host's execution limit (30 s).
-const LINGERS_MAX: Duration = Duration::from_secs(25);
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// How often an event must fail alone, with a probe that works after each, to be given up.
@@ -68,17 +70,24 @@ pub struct Shard {
     pub timeout: Duration,
     pub tenants: Tenants,
     pub usage: UsageLog,
-    /// Calls of all shards with what failed before.
-    pub again: Arc<Semaphore>,
+    /// Those of all shards.
+    pub permits: Permits,
     pub index: u32,
 }
 
 /// Why a group has no outcome yet.
-#[derive(Default)]
 struct Failure {
     reason: String,
-    /// The engine did not answer in time, and may be at it still.
-    lingers: bool,
+    /// [`FAULT`] or [`AWAY`]; nothing where delivery is stopped.
+    counts: u64,
+}
+
+/// What is known of the events of a message that go one by one: those at its start.
+#[derive(Default)]
+struct Isolated {
+    evaluations: Runs,
+    repeated: Runs,
+    dead: Vec<Outgoing>,
 }
 
 /// Messages that are here, and those that came to their end lately: each may come a second time.
@@ -97,7 +106,7 @@ struct Ended {
 
 /// What becomes of a group that was not brought to its outcome.
 enum Unsettled {
-    /// Its messages go one by one; so often it failed.
+    /// Its messages go one by one; so much its failures count.
     Apart(u64),
     /// It goes back to the stream, and so does what is behind it, for so long.
     Back(Duration),
@@ -179,18 +188,17 @@ impl Shard {
     async fn turn(&self, tenant: String, deliveries: Vec<Delivery>, stop: &CancellationToken) -> Ended {
         // What may have been here before goes alone: a dead letter of it has the claim that it was stored by.
         let came = |delivery: &Delivery| delivery.position().1 > 1 || delivery.round() != "";
-        let alone = deliveries.iter().any(came);
         let mut ended = Ended { tenant, settled: Vec::new(), back: Vec::new() };
-        let groups = group(deliveries, if alone { 1 } else { PREFETCH.messages });
+        let groups = group(deliveries, came);
         let mut groups: VecDeque<(Group, u64)> = groups.into_iter().map(|group| (group, 0)).collect();
         let mut pulse = crate::pull::pulse(self.ack_wait());
-        while let Some((next, tries)) = groups.pop_front() {
+        while let Some((next, tried)) = groups.pop_front() {
             let behind = groups.iter().flat_map(|(group, _)| &group.deliveries);
             let held: Vec<&Delivery> = next.deliveries.iter().chain(behind).collect();
             let work = async {
                 match stop.is_cancelled() {
                     true => Err(Unsettled::Back(Duration::ZERO)),
-                    false => self.settle(&ended.tenant, &next, tries, stop).await,
+                    false => self.settle(&ended.tenant, &next, tried, stop).await,
                 }
             };
             match crate::pull::meanwhile(&mut pulse, &held, work).await {
@@ -200,13 +208,13 @@ impl Shard {
                         delivery.done().await;
                     }
                 }
-                Err(Unsettled::Apart(tries)) => {
-                    for group in group(next.deliveries, 1).into_iter().rev() {
-                        groups.push_front((group, tries));
+                Err(Unsettled::Apart(tried)) => {
+                    for group in group(next.deliveries, |_| true).into_iter().rev() {
+                        groups.push_front((group, tried));
                     }
                 }
                 Err(Unsettled::Back(wait)) => {
-                    let left = std::iter::once((next, tries)).chain(groups.drain(..));
+                    let left = std::iter::once((next, tried)).chain(groups.drain(..));
                     for delivery in left.flat_map(|(group, _)| group.deliveries) {
                         ended.back.push(delivery.place());
                         delivery.retry(wait).await;
@@ -217,17 +225,18 @@ impl Shard {
         ended
     }
 
-    /// Brings a group to its outcome, however often that must be tried. `tries`: how often it failed before.
+    /// Brings a group to its outcome, however often that must be tried. `tried`: what its failures so far count.
     async fn settle(
         &self,
         tenant: &str,
         group: &Group,
-        mut tries: u64,
+        mut tried: u64,
         stop: &CancellationToken,
     ) -> Result<(), Unsettled> {
         let first = group.deliveries.first().map_or(0, |first| first.position().0);
         let last = group.deliveries.last().map_or(0, |last| last.position().0);
         let id = format!("{}-{first}-{last}", self.index);
+        let mut isolated = Isolated::default();
         let mut failures = 0;
         loop {
             if let Some(record) = self.tenants.unreadable(tenant) {
@@ -238,77 +247,77 @@ impl Shard {
             let started = Instant::now();
             let span = crate::pull::span("process", streams::RAW, tenant, &group.deliveries);
             let result = async {
-                if tries >= ISOLATE_AFTER {
-                    self.isolate(tenant, group, &id, stop).await.map_err(of_engine)
+                if tried >= ISOLATE_AFTER {
+                    self.isolate(tenant, group, &id, &mut isolated, stop).await
                 } else {
-                    self.together(tenant, group, &id, tries, stop).await
+                    self.together(tenant, group, &id, tried, stop).await
                 }
             }
             .instrument(span.clone())
             .await;
             histogram!("eventrunner_engine_call_seconds").record(started.elapsed().as_secs_f64());
             let Err(failure) = result else { return Ok(()) };
+            if stop.is_cancelled() {
+                return Err(Unsettled::Back(Duration::ZERO));
+            }
             failures += 1;
-            // Once may be an answer that was lost. Who computes on until the host ends it is not given the same beside it.
-            let wait = if failure.lingers && tries > 0 { LINGERS_MAX } else { backoff(failures) };
+            let wait = backoff(failures);
             trace::failed(&span, "retried");
             let reason = &failure.reason;
-            warn!(tenant, first, last, tries, reason, wait_ms = wait.as_millis() as u64, "raw batch waits");
+            warn!(tenant, first, last, failures, reason, wait_ms = wait.as_millis() as u64, "raw batch waits");
             retried(Stage::Engine, 1);
-            tries += 1;
+            tried += failure.counts;
             tokio::select! {
                 () = stop.cancelled() => return Err(Unsettled::Back(Duration::ZERO)),
                 () = tokio::time::sleep(wait) => {}
             }
-            if tries >= APART_AFTER && group.deliveries.len() > 1 {
-                return Err(Unsettled::Apart(tries));
+            if tried >= APART_AFTER && group.deliveries.len() > 1 {
+                return Err(Unsettled::Apart(tried));
             }
         }
     }
 
+    /// `tried`: as [`Self::settle`] has it.
     async fn together(
         &self,
         tenant: &str,
         group: &Group,
         id: &str,
-        tries: u64,
+        tried: u64,
         stop: &CancellationToken,
     ) -> Result<(), Failure> {
-        let batch = group.batch().map_err(|e| of_engine(e.to_string()))?;
+        // Before it is unpacked: it may wait.
+        let permit = self.permit(tenant, stop).await?;
+        let batch = group.batch().map_err(|e| fault(e.to_string()))?;
         let claims = group.claims();
-        let text = text(&batch).map_err(of_engine)?;
-        let turn = match tries {
-            0 => None,
-            _ => tokio::select! {
-                () = stop.cancelled() => return Err(of_engine("it is stopped".to_owned())),
-                turn = Arc::clone(&self.again).acquire_owned() => turn.ok(),
-            },
-        };
-        let outcome = self.process(tenant, &claims, text).await.map_err(|error| {
-            let lingers = matches!(error, ComponentError::Call(CallError::Timeout { .. }));
-            if let (true, Some(turn)) = (lingers, turn) {
-                tokio::spawn(async move {
-                    tokio::time::sleep(LINGERS_MAX).await;
-                    drop(turn);
-                });
-            }
-            Failure { reason: error.to_string(), lingers }
-        })?;
-        if tries > 0 && group.deliveries.len() > 1 && outcome.dead != "[]" {
-            return Err(of_engine("what is given up of it is to be known by its own claim".to_owned()));
+        let text = text(&batch).map_err(fault)?;
+        let outcome = self.process(permit, &claims, text).await?;
+        if tried > 0 && group.deliveries.len() > 1 && outcome.dead != "[]" {
+            return Err(fault("what is given up of it is to be known by its own claim".to_owned()));
         }
         histogram!("eventrunner_engine_batch_events").record(group.count() as f64);
         let used = meter::raw(tenant, &group.deliveries, outcome.evaluations.as_ref(), outcome.repeated.as_ref());
-        let used = used.map_err(of_engine)?;
+        let used = used.map_err(fault)?;
         let unchanged = || (group.payload(&batch), group.count());
         let publish = self.publish(tenant, unchanged, outcome, id, group, stop);
-        let meter = written(stop, || self.usage.record(used.clone()));
-        futures::future::try_join(publish, meter).await.map(|_| ())
+        futures::future::try_join(publish, self.meter(used, stop)).await.map(|_| ())
     }
 
-    async fn process(&self, tenant: &str, claims: &Runs, raw: &str) -> Result<Outcome, ComponentError> {
+    async fn permit(&self, tenant: &str, stop: &CancellationToken) -> Result<Permit, Failure> {
+        tokio::select! {
+            () = stop.cancelled() => Err(stopped("it is stopped".to_owned())),
+            permit = self.permits.begin(tenant, self.index) => Ok(permit),
+        }
+    }
+
+    async fn meter(&self, used: Vec<Record>, stop: &CancellationToken) -> Result<(), Failure> {
+        written(Stage::Engine, stop, usize::MAX, || self.usage.record(used.clone())).await.map_err(stopped)
+    }
+
+    async fn process(&self, permit: Permit, claims: &Runs, raw: &str) -> Result<Outcome, ComponentError> {
         let began = Instant::now();
         let outcome = loop {
+            let tenant = permit.tenant();
             // One version for the whole batch.
             let (rules, keep_h) = (self.tenants.rules_of(tenant), self.tenants.keep_h_of(tenant));
             let work = Work { tenant, rules, keep_h, claims, raw };
@@ -319,6 +328,11 @@ impl Shard {
             }
             tokio::time::sleep(AWAY_LOOK).await;
         };
+        match &outcome {
+            // It says nothing of how long its calls take.
+            Err(error) if is_away(error) => drop(permit),
+            outcome => permit.end(matches!(outcome, Err(ComponentError::Call(CallError::Timeout { .. })))),
+        }
         match &outcome {
             Ok(outcome) => {
                 let evaluations: u64 = outcome.evaluations.as_ref().map_or(0, |runs| runs.iter().sum());
@@ -349,7 +363,7 @@ impl Shard {
         match outcome.events {
             Some(events) => {
                 for batch in events {
-                    let count = split(&batch).map_err(|e| of_engine(format!("its events: {e}")))?.len();
+                    let count = split(&batch).map_err(|e| fault(format!("its events: {e}")))?.len();
                     batches.push((Payload::pack(batch), count));
                 }
             }
@@ -368,14 +382,13 @@ impl Shard {
         if outcome.dead != "[]" {
             // What came before, or was redriven, is in a group of its own.
             let claim = if group.deliveries.len() == 1 { group.claims().iter().next() } else { None };
-            let items = read_dead(&outcome.dead).map_err(|e| of_engine(format!("its dead letters: {e}")))?;
+            let items = read_dead(&outcome.dead).map_err(|e| fault(format!("its dead letters: {e}")))?;
             for item in items {
                 let letter = given_up(item.stage.into_owned(), item.reason.into_owned(), 1, item.event);
                 out.push(letter_of(tenant, group, claim, &letter));
             }
         }
-        // What is there to be written is not made again: another time it might be another.
-        written(stop, || publish_all(&self.js, out.clone())).await?;
+        self.write(&out, stop).await?;
         if let Some(ran) = ran {
             self.report(tenant, ran).await;
         }
@@ -397,52 +410,80 @@ impl Shard {
         }
     }
 
-    /// One event a call: the others reach their end, the one that breaks the engine becomes a dead letter.
-    async fn isolate(&self, tenant: &str, group: &Group, id: &str, stop: &CancellationToken) -> Result<(), String> {
-        let batch = group.batch().map_err(|e| e.to_string())?;
-        let events = split(text(&batch)?).map_err(|e| e.to_string())?;
-        let mut dead = Vec::new();
-        let (mut evaluations, mut repeated) = (Runs::default(), Runs::default());
-        for ((index, event), claim) in events.iter().enumerate().zip(group.claims().iter()) {
+    /// What is there to be written is not made again: another time it might be another.
+    async fn write(&self, out: &[Outgoing], stop: &CancellationToken) -> Result<(), Failure> {
+        written(Stage::Engine, stop, usize::MAX, || publish_all(&self.js, out.to_vec())).await.map_err(stopped)
+    }
+
+    /// One event a call: the others reach their end, the one that breaks the engine becomes a dead letter. `done`: what is known
+    /// already of those at the start; they are not worked on again.
+    async fn isolate(
+        &self,
+        tenant: &str,
+        group: &Group,
+        id: &str,
+        done: &mut Isolated,
+        stop: &CancellationToken,
+    ) -> Result<(), Failure> {
+        let batch = group.batch().map_err(|e| e.to_string());
+        let events = match batch.as_ref().map_err(Clone::clone).and_then(|batch| events(batch, group.count())) {
+            Ok(events) => events,
+            Err(reason) => {
+                // A defect of the platform's, or somebody else's message. It would hold its tenant up for good.
+                let text = match &batch {
+                    Ok(batch) => String::from_utf8_lossy(batch).into_owned(),
+                    // Two of them are not the same.
+                    Err(_) => format!("raw message {id}, packed: {}", group.packed()),
+                };
+                error!(tenant, reason, "a raw batch that can't be read is given up");
+                let letter = given_up("engine".into(), reason, ATTEMPTS_TOGETHER, &text);
+                return self.write(&[letter_of(tenant, group, None, &letter)], stop).await;
+            }
+        };
+        let claims = group.claims();
+        for ((index, event), claim) in events.iter().enumerate().zip(claims.iter()).skip(done.evaluations.len()) {
             let alone = format!("[{event}]");
             let number = |runs: &Option<Runs>| runs.as_ref().and_then(|runs| runs.iter().next()).unwrap_or_default();
-            match self.try_alone(tenant, &Runs::of(1, claim), &alone).await? {
+            let (evaluated, repeated) = match self.try_alone(tenant, &Runs::of(1, claim), &alone, stop).await? {
                 Ok(outcome) => {
-                    evaluations.push(number(&outcome.evaluations));
-                    repeated.push(number(&outcome.repeated));
+                    let numbers = (number(&outcome.evaluations), number(&outcome.repeated));
                     let unchanged = || (Payload::pack(alone.clone()), 1);
-                    let published =
-                        self.publish(tenant, unchanged, outcome, &format!("{id}-{index}"), group, stop).await;
-                    published.map_err(|failure| failure.reason)?;
+                    self.publish(tenant, unchanged, outcome, &format!("{id}-{index}"), group, stop).await?;
+                    numbers
                 }
                 Err(reason) => {
-                    evaluations.push(0);
-                    repeated.push(0);
-                    let attempts = u32::try_from(ISOLATE_AFTER).unwrap_or(u32::MAX);
-                    let letter = given_up("engine".into(), reason, attempts, event);
-                    dead.push(letter_of(tenant, group, Some(claim), &letter));
+                    let letter = given_up("engine".into(), reason, ATTEMPTS_TOGETHER, event);
+                    done.dead.push(letter_of(tenant, group, Some(claim), &letter));
+                    (0, 0)
                 }
-            }
+            };
+            done.evaluations.push(evaluated);
+            done.repeated.push(repeated);
         }
-        publish_all(&self.js, dead).await.map_err(|e| e.to_string())?;
-        self.usage.record(meter::raw(tenant, &group.deliveries, Some(&evaluations), Some(&repeated))?).await
+        let used =
+            meter::raw(tenant, &group.deliveries, Some(&done.evaluations), Some(&done.repeated)).map_err(fault)?;
+        self.write(&done.dead, stop).await?;
+        self.meter(used, stop).await
     }
 
     /// The event's outcome, or why it is the event's own fault that it has none: between two calls that work, its
     /// own does not. A component traps in the same way where something that it calls is away, and no event may be
     /// given up for that: the outer error says to come back later.
-    async fn try_alone(&self, tenant: &str, claim: &Runs, alone: &str) -> Result<Result<Outcome, String>, String> {
+    async fn try_alone(
+        &self,
+        tenant: &str,
+        claim: &Runs,
+        alone: &str,
+        stop: &CancellationToken,
+    ) -> Result<Result<Outcome, String>, Failure> {
         let mut last = None;
         for _ in 0..ATTEMPTS_ALONE {
-            match self.process(tenant, claim, alone).await {
+            match self.process(self.permit(tenant, stop).await?, claim, alone).await {
                 Ok(outcome) => return Ok(Ok(outcome)),
-                Err(
-                    error @ (ComponentError::Refused { transient: true, .. }
-                    | ComponentError::Call(CallError::NoResponders { .. } | CallError::Lattice(_))),
-                ) => return Err(error.to_string()),
+                Err(error) if is_away(&error) => return Err(error.into()),
                 Err(error) => last = Some(error.to_string()),
             }
-            self.probe().await?;
+            self.probe().await.map_err(|reason| Failure { reason, counts: AWAY })?;
         }
         Ok(Err(last.unwrap_or_default()))
     }
@@ -467,7 +508,7 @@ impl Shard {
 /// What was pulled to whom it belongs.
 async fn queue(queues: &mut Queues<Delivery>, places: &mut Places, deliveries: Vec<Delivery>) {
     let now = Instant::now();
-    for delivery in deliveries {
+    for mut delivery in deliveries {
         let place = delivery.place();
         if delivery.position().1 > 1 && places.memory.is_settled(place) {
             delivery.done().await;
@@ -483,6 +524,7 @@ async fn queue(queues: &mut Queues<Delivery>, places: &mut Places, deliveries: V
             delivery.retry(BACKOFF_MAX).await;
             continue;
         };
+        delivery.detach();
         let size = Size { events: delivery.events(), bytes: delivery.payload().len() };
         if let Err(delivery) = queues.put(&tenant, delivery, size, now) {
             debug!(tenant, "too much waits here behind a batch that takes long");
@@ -493,28 +535,39 @@ async fn queue(queues: &mut Queues<Delivery>, places: &mut Places, deliveries: V
     }
 }
 
-fn of_engine(reason: String) -> Failure {
-    Failure { reason, ..Failure::default() }
+// === impl Failure ===
+
+impl From<ComponentError> for Failure {
+    fn from(error: ComponentError) -> Self {
+        Self { reason: error.to_string(), counts: if is_away(&error) { AWAY } else { FAULT } }
+    }
 }
 
-/// Writes an outcome down, however often that must be tried. An error says that it is stopped.
-async fn written<F, E>(stop: &CancellationToken, write: impl Fn() -> F) -> Result<(), Failure>
-where
-    F: Future<Output = Result<(), E>>,
-    E: ToString,
-{
-    let mut failures = 0;
-    while let Err(error) = write().await {
-        failures += 1;
-        let (reason, wait) = (error.to_string(), backoff(failures));
-        warn!(reason, wait_ms = wait.as_millis() as u64, "what became of a raw batch can't be written");
-        retried(Stage::Engine, 1);
-        tokio::select! {
-            () = stop.cancelled() => return Err(of_engine(reason)),
-            () = tokio::time::sleep(wait) => {}
-        }
+fn fault(reason: String) -> Failure {
+    Failure { reason, counts: FAULT }
+}
+
+/// `reason`: what it was at.
+fn stopped(reason: String) -> Failure {
+    Failure { reason, counts: 0 }
+}
+
+/// Whether the engine, or a part that it needs, is not there: which says nothing of what it was given.
+fn is_away(error: &ComponentError) -> bool {
+    matches!(
+        error,
+        ComponentError::Refused { transient: true, .. }
+            | ComponentError::Call(CallError::NoResponders { .. } | CallError::Lattice(_))
+    )
+}
+
+/// The events of a batch that is said to have so many.
+fn events(batch: &[u8], count: usize) -> Result<Vec<&str>, String> {
+    let events = split(text(batch)?).map_err(|e| format!("the raw batch is no batch: {e}"))?;
+    match events.len() {
+        there if there == count => Ok(events),
+        there => Err(format!("the raw batch has {there} events, and says that it has {count}")),
     }
-    Ok(())
 }
 
 /// When the first event of a group came in, and by which redrive; a group with one is of one message.
@@ -561,6 +614,14 @@ mod tests {
         let mappings = er_event::normalize::Mappings::builtin();
         let done = er_event::normalize::normalize(&mappings, er_tenant::OPERATOR, PROBE).unwrap();
         assert!(done.rejected.is_empty(), "{:?}", done.rejected);
+    }
+
+    #[test]
+    fn a_batch_that_is_not_what_it_says_has_no_events() {
+        assert_eq!(events(br#"[{"a":1},2]"#, 2), Ok(vec![r#"{"a":1}"#, "2"]));
+        for (batch, count) in [(&b"[1,2]"[..], 3), (b"[1,2", 2), (b"[\"\xff\"]", 1)] {
+            assert!(events(batch, count).is_err(), "{batch:?}");
+        }
     }
 
     #[test]

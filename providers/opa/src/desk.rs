@@ -93,6 +93,15 @@ struct Version {
     published: Option<Value>,
 }
 
+// === impl Followed ===
+
+impl Followed {
+    fn records(&self) -> &BTreeMap<String, Tenant> {
+        static NONE: BTreeMap<String, Tenant> = BTreeMap::new();
+        self.tenants.as_ref().map_or(&NONE, Tenants::records)
+    }
+}
+
 // === impl Desk ===
 
 impl Desk {
@@ -230,8 +239,7 @@ impl Desk {
     }
 
     async fn ask(&self, js: &jetstream::Context) -> anyhow::Result<()> {
-        let asked = Instant::now();
-        self.round(js).await?;
+        let asked = self.round(js).await?;
         // As of the question, not of the answer; two may be under way at once.
         let at = asked.saturating_duration_since(self.0.started).as_millis();
         self.0.fresh_ms.fetch_max(u64::try_from(at).unwrap_or(u64::MAX).saturating_add(1), Ordering::Relaxed);
@@ -246,9 +254,12 @@ impl Desk {
         opened.await.map(|(_, library)| library)
     }
 
-    async fn round(&self, js: &jetstream::Context) -> anyhow::Result<()> {
+    /// Gives since when what it found counts.
+    async fn round(&self, js: &jetstream::Context) -> anyhow::Result<Instant> {
         let library = self.library(js).await?;
         let mut followed = self.0.followed.lock().await;
+        // Who had it before may have been compiling.
+        let asked = Instant::now();
         if let Some(tenants) = &mut followed.tenants {
             tenants.read(js).await?;
         }
@@ -256,8 +267,8 @@ impl Desk {
         if followed.seen != Some(place) {
             match self.load(library, record.as_deref()).await {
                 Ok((version, current)) => {
-                    let made = self.make(&version, &followed).await;
-                    return self.take(&mut followed, place, version, current, made);
+                    let made = self.make(&version, followed.records()).await;
+                    return self.take(&mut followed, place, version, current, made).map(|()| asked);
                 }
                 Err(Error::Away(error)) => return Err(error),
                 Err(refused) => self.refuse(&mut followed, place, &refused.to_string()),
@@ -266,14 +277,15 @@ impl Desk {
         if followed.tenants.as_ref().is_some_and(Tenants::pending) {
             if let Some(active) = followed.active.clone() {
                 // A policy that can't take the tenants as they are now must not go on with those that were.
-                let made = self.make(&active, &followed).await.context("the policy does not take the tenants")?;
+                let made =
+                    self.make(&active, followed.records()).await.context("the policy does not take the tenants")?;
                 self.activated(made);
             }
         }
         if let Some(tenants) = &mut followed.tenants {
             tenants.settle();
         }
-        Ok(())
+        Ok(asked)
     }
 
     fn take(
@@ -366,9 +378,7 @@ impl Desk {
         .await
     }
 
-    async fn make(&self, version: &Version, followed: &Followed) -> Result<Made, Error> {
-        let none = BTreeMap::<String, Tenant>::new();
-        let tenants = followed.tenants.as_ref().map_or(&none, Tenants::records);
+    async fn make(&self, version: &Version, tenants: &BTreeMap<String, Tenant>) -> Result<Made, Error> {
         let data = assembled(&version.own, version.published.as_ref(), tenants);
         let names = Names::of(&data);
         let compiled = version.compiled.clone();
@@ -380,6 +390,12 @@ impl Desk {
     fn opened(&self) -> Result<&Library, Error> {
         let opened = self.0.js.get().map(|(_, library)| library);
         opened.ok_or_else(|| Error::Away(anyhow::anyhow!("it was not reached since the start")))
+    }
+
+    /// The version that counts, and the tenants. Who only tries something out keeps nobody from following meanwhile.
+    async fn now(&self) -> (Option<Version>, BTreeMap<String, Tenant>) {
+        let followed = self.0.followed.lock().await;
+        (followed.active.clone(), followed.records().clone())
     }
 
     /// As `policies.versions` has it.
@@ -397,10 +413,9 @@ impl Desk {
     pub async fn publish_bundle(&self, packed: Vec<u8>) -> Result<String, Error> {
         check_size("bundle", packed.len())?;
         let library = self.opened()?;
-        let followed = self.0.followed.lock().await;
-        let published = followed.active.as_ref().and_then(|active| active.published.clone());
-        let version = self.version(packed.clone(), published).await?;
-        self.make(&version, &followed).await?;
+        let (active, tenants) = self.now().await;
+        let version = self.version(packed.clone(), active.and_then(|active| active.published)).await?;
+        self.make(&version, &tenants).await?;
         let revision = version.compiled.revision().to_string();
         library.keep("bundle", &revision, packed.into()).await?;
         info!(revision, "a bundle was published");
@@ -419,9 +434,9 @@ impl Desk {
             return Err(Error::Invalid("the data is not an object".into()));
         }
         let library = self.opened()?;
-        let followed = self.0.followed.lock().await;
-        if let Some(active) = followed.active.clone() {
-            self.make(&Version { published: Some(data.clone()), ..active }, &followed).await?;
+        let (active, tenants) = self.now().await;
+        if let Some(active) = active {
+            self.make(&Version { published: Some(data.clone()), ..active }, &tenants).await?;
         }
         let text = data.to_string();
         let mut revision: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -456,7 +471,7 @@ impl Desk {
             return Err(Error::Conflict);
         }
         let version = self.fetch(library, bundle, data).await?;
-        let made = self.make(&version, &followed).await?;
+        let made = self.make(&version, followed.records()).await?;
         let (place, current) = library.activate(bundle, data, by, last).await?;
         self.take(&mut followed, place, version, Some(current), Ok(made)).map_err(Error::Away)?;
         Ok(self.state())

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context as _;
+use anyhow::{bail, Context as _};
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::{self, stream::LastRawMessageErrorKind, ErrorCode};
 use er_tenant::TenantRecord;
@@ -74,7 +74,20 @@ impl Tenants {
             let next = stream.get_first_raw_message_by_subject(format!("{prefix}>"), self.read_to + 1).await;
             let message = match next {
                 Ok(message) => message,
-                Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => break,
+                Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
+                    // It says so of whatever it can't read, too: tenants that are not read would be none.
+                    let last = stream.get_last_raw_message_by_subject(&format!("{prefix}>")).await;
+                    match last {
+                        Ok(last) if last.sequence > self.read_to => bail!("record {} can't be read", last.sequence),
+                        Err(error) if error.kind() != LastRawMessageErrorKind::NoMessageFound => {
+                            return Err(error).context("reading tenants")
+                        }
+                        Err(_) if info.state.messages > 0 => bail!("a record behind {} can't be read", self.read_to),
+                        // All that stood there was removed.
+                        _ => self.read_to = info.state.last_sequence,
+                    }
+                    break;
+                }
                 Err(error) => return Err(error).context("reading tenants"),
             };
             self.read_to = message.sequence;

@@ -59,6 +59,7 @@ impl Provider for Opa {
         let url = er_provider_kit::nats_url(settings.nats_url.as_deref())?;
         let nats = async_nats::ConnectOptions::new()
             .name("er-provider-opa")
+            .request_timeout(Some(ANSWER_MAX))
             .retry_on_initial_connect()
             .connect(&url)
             .await
