@@ -9,7 +9,10 @@ use er_testkit::load::Shape;
 use er_testkit::{until, Component, Load, Options, Oracle, Part, Platform, Rng, Tenant};
 use tokio::task::JoinSet;
 
-use crate::support::{accepted, alone, engine_retries, event, in_order, on_its_own, post, send, stored, BATCH};
+use crate::support::{
+    accepted, alone, engine_retries, event, in_order, not_taken, on_its_own, post, post_once, send, stored, BATCH,
+    EVENT,
+};
 
 /// Ingest gives up on a request after 15 s; reading its body and the way back come on top.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(28);
@@ -53,7 +56,7 @@ async fn press(platform: &Arc<Platform>, tenant: &Tenant, oracle: &Arc<Oracle>) 
                 }
                 let started = Instant::now();
                 let answer =
-                    tokio::time::timeout(ANSWERED_WITHIN, post(&client, BATCH, format!("[{}]", body.join(","))));
+                    tokio::time::timeout(ANSWERED_WITHIN, post_once(&client, BATCH, format!("[{}]", body.join(","))));
                 let answer =
                     answer.await.with_context(|| format!("no answer within {} s", ANSWERED_WITHIN.as_secs()))??;
                 slowest = slowest.max(started.elapsed());
@@ -132,27 +135,32 @@ async fn stand_still(platform: Arc<Platform>, part: Part) -> anyhow::Result<()> 
     platform.operator.wait_healthy(HEALED_WITHIN).await
 }
 
+/// With these settings, and an edge that believes a key for longer than anything stands still here: each sender is to
+/// get as far as to what does.
+fn options(sets: &[&str]) -> Options {
+    let sets = [sets, &["ingest-http.key_ttl_ms=60000"]].concat().into_iter().map(str::to_owned).collect();
+    Options { sets, ..Options::default() }
+}
+
 #[test]
 fn when_jetstream_stands_still_every_sender_is_told_to_wait() -> anyhow::Result<()> {
-    on_its_own(&Options::default(), |platform| stand_still(platform, Part::Nats))
+    on_its_own(&options(&[]), |platform| stand_still(platform, Part::Nats))
 }
 
 #[test]
 fn when_the_store_stands_still_events_wait_up_to_a_limit_and_then_senders_do() -> anyhow::Result<()> {
     // A backlog that is full soon.
-    let options = Options { sets: vec!["jetstream.raw_bytes_max=33554432".into()], ..Options::default() };
-    on_its_own(&options, |platform| stand_still(platform, Part::Store))
+    on_its_own(&options(&["jetstream.raw_bytes_max=33554432"]), |platform| stand_still(platform, Part::Store))
 }
 
 #[test]
 fn when_the_jetstream_provider_stands_still_every_sender_is_told_to_wait() -> anyhow::Result<()> {
-    on_its_own(&Options::default(), |platform| stand_still(platform, Part::Jetstream))
+    on_its_own(&options(&[]), |platform| stand_still(platform, Part::Jetstream))
 }
 
 #[test]
 fn memory_for_bodies_is_bounded_and_who_finds_none_is_told() -> anyhow::Result<()> {
-    let options = Options { sets: vec!["ingest-http.inflight_bytes_max=1048576".into()], ..Options::default() };
-    on_its_own(&options, |platform| async move {
+    on_its_own(&options(&["ingest-http.inflight_bytes_max=1048576"]), |platform| async move {
         let tenant = platform.tenant("room").await?;
         send(&tenant, "/s", "before", "t", "1").await?;
         let paused = platform.pause(Part::Jetstream).await?;
@@ -163,7 +171,7 @@ fn memory_for_bodies_is_bounded_and_who_finds_none_is_told() -> anyhow::Result<(
             let (client, body) = (tenant.client.clone(), large(n));
             waiting.spawn(async move {
                 let started = Instant::now();
-                let answer = post(&client, crate::support::EVENT, body).await?;
+                let answer = post_once(&client, EVENT, body).await?;
                 anyhow::Ok((answer, started.elapsed()))
             });
         }
@@ -180,7 +188,7 @@ fn memory_for_bodies_is_bounded_and_who_finds_none_is_told() -> anyhow::Result<(
         paused.resume();
         ensure!(quick >= 30, "{quick} of 40 were told at once that there is no room");
         until("an event to be taken again", HEALED_WITHIN, || async {
-            let answer = post(&tenant.client, crate::support::EVENT, large(100)).await?;
+            let answer = post(&tenant.client, EVENT, large(100)).await?;
             accepted(&answer, &["100"]).map(Some)
         })
         .await?;
@@ -195,7 +203,7 @@ fn what_waits_for_a_store_that_stands_still_goes_on_in_order() -> anyhow::Result
         let tenant = platform.tenant("ordered").await?;
         let consumer = platform.consumer(&tenant, Component::Recorder, &[]).await?;
         let oracle = Oracle::new(tenant.clone());
-        let before = engine_retries(&platform).await?;
+        let (before, failed) = (engine_retries(&platform).await?, not_taken(&platform).await?);
         let paused = platform.pause(Part::Store).await?;
         let ids: Vec<String> = (0..400).map(|n| n.to_string()).collect();
         for (n, id) in ids.iter().enumerate() {
@@ -208,7 +216,7 @@ fn what_waits_for_a_store_that_stands_still_goes_on_in_order() -> anyhow::Result
             }
         }
         paused.resume();
-        in_order(&oracle, &consumer, "/ordered", &ids, HEALED_WITHIN).await?;
+        in_order(&platform, &oracle, &consumer, "/ordered", &ids, failed, HEALED_WITHIN).await?;
         platform.retire(&consumer).await
     })
 }

@@ -11,17 +11,17 @@ use er_testkit::consumer::{PROBATION, PROVEN};
 use er_testkit::load::Shape;
 use er_testkit::platform::{need, root, Options};
 use er_testkit::{until, Load, Oracle, Part, Platform, Tenant};
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use reqwest::Method;
 use serde_json::{json, Value};
 
 use crate::gate::control;
-use crate::support::{alone, now, on_its_own, send, shared, stored, JSON};
+use crate::support::{alone, not_taken, now, on_its_own, posted, send, shared, stored, JSON};
 
 const WASM: &str = "application/wasm";
 /// Its trial, its deployment, and what others do meanwhile.
 const RUNS_WITHIN: Duration = Duration::from_secs(180);
-const GONE_WITHIN: Duration = Duration::from_secs(90);
+const GONE_WITHIN: Duration = Duration::from_secs(180);
 const HANDLED_WITHIN: Duration = Duration::from_secs(60);
 const SETTLED_WITHIN: Duration = Duration::from_secs(120);
 pub const RECORDER: &str = "er_test_recorder.wasm";
@@ -86,13 +86,21 @@ pub async fn handled(tenant: &Tenant, name: &str, event: &str) -> anyhow::Result
     .await
 }
 
-/// Ends a load, and holds it that each of its events was stored, and handed over once.
-async fn all_came_once(load: Load, oracle: &Oracle, name: &str) -> anyhow::Result<()> {
+/// Ends a load, and holds it that each of its events was stored, and handed over once; more often only what was in
+/// calls that failed since `before`, which [`not_taken`] said when it began: it may have been handled all the same.
+async fn all_came_once(
+    platform: &Platform,
+    before: f64,
+    load: Load,
+    oracle: &Oracle,
+    name: &str,
+) -> anyhow::Result<()> {
     let stats = load.stop(HANDLED_WITHIN).await?;
     let (store, consumer) = oracle.settled(&id(&oracle.tenant, name), SETTLED_WITHIN).await?;
     eprintln!("load: {stats}\nstore: {store}\nconsumer: {consumer}");
     ensure!(store.is_clean() && consumer.is_clean(), "store: {store}; consumer: {consumer}");
-    ensure!(consumer.repeated == 0, "handed over twice: {consumer}");
+    let failed = not_taken(platform).await? - before;
+    ensure!(consumer.repeated as f64 <= failed, "twice, though {failed} were in calls that failed: {consumer}");
     Ok(())
 }
 
@@ -103,9 +111,10 @@ fn a_replay_to_a_consumer_that_is_deleted_ends_and_leaves_nothing() -> anyhow::R
         let since = now();
         // More than are replayed until it is gone, however long that takes.
         let last = 2 * GONE_WITHIN.as_secs();
-        for n in 0..=last {
-            send(&tenant, "/s", &n.to_string(), "t", "1").await?;
-        }
+        let ids: Vec<String> = (0..=last).map(|n| n.to_string()).collect();
+        // Not in one request: a replay goes by times, and hands over at once what came in together.
+        let sent = futures::stream::iter(&ids).map(|id| send(&tenant, "/s", id, "t", "1"));
+        sent.buffered(16).try_collect::<()>().await?;
         stored(&tenant, "/s", &last.to_string()).await?;
         let version = upload(&tenant, "recorder?deliver=new", RECORDER).await?;
         runs(&tenant, "recorder", version).await?;
@@ -146,6 +155,7 @@ fn an_update_and_a_roll_back_under_load_lose_and_double_nothing() -> anyhow::Res
 
         let oracle = Arc::new(Oracle::new(tenant.clone()));
         let shape = Shape { seed: 5, events_per_s: 200, ..Shape::default() };
+        let before = not_taken(&platform).await?;
         let load = Load::start(&tenant.client, &oracle, &shape);
         load.advance(200, HANDLED_WITHIN).await?;
 
@@ -160,7 +170,7 @@ fn an_update_and_a_roll_back_under_load_lose_and_double_nothing() -> anyhow::Res
         ensure!(record["spec"]["env"]["GREETING"] == "hello", "{record}");
         load.advance(200, HANDLED_WITHIN).await?;
 
-        all_came_once(load, &oracle, "recorder").await?;
+        all_came_once(&platform, before, load, &oracle, "recorder").await?;
         gone(&tenant, "recorder").await
     })
 }
@@ -194,17 +204,18 @@ fn new_code_runs_apart_until_it_is_proven_and_again_after_strikes() -> anyhow::R
     let sets = ["control.probation_s=3", "control.reconcile_s=1"].map(String::from).to_vec();
     on_its_own(&Options { sets, ..Options::default() }, |platform| async move {
         let tenant = platform.tenant("probation").await?;
-        upload(&tenant, "hostile?deliver=all&attempts_max=6&backoff_ms=50&timeout_ms=2000", HOSTILE).await?;
+        upload(&tenant, "hostile?deliver=all&attempts_max=6&backoff_ms=50", HOSTILE).await?;
         runs(&tenant, "hostile", 1).await?;
         runs_on(&platform, &tenant, "hostile", "probation", "probation").await?;
         // Its host may die, as any other.
         platform.kill9(Part::ProbationHost).await?;
         let oracle = Arc::new(Oracle::new(tenant.clone()));
+        let before = not_taken(&platform).await?;
         let load = Load::start(&tenant.client, &oracle, &Shape { seed: 7, events_per_s: 200, ..Shape::default() });
         load.advance(200, HANDLED_WITHIN).await?;
         runs_on(&platform, &tenant, "hostile", "tenant", "proven").await?;
         load.advance(200, HANDLED_WITHIN).await?;
-        all_came_once(load, &oracle, "hostile").await?;
+        all_came_once(&platform, before, load, &oracle, "hostile").await?;
 
         send(&tenant, "/s", "bad", "test.trap", "1").await?;
         runs_on(&platform, &tenant, "hostile", "probation", "probation").await?;
@@ -364,15 +375,17 @@ fn a_consumer_hears_its_own_log_and_no_other_tenant_sees_it() -> anyhow::Result<
         runs(&tenant, "rust-alert", 1).await?;
         let webhook = r#"{"action":"publicized","repository":{"full_name":"acme/secret","html_url":"https://example.com/acme/secret"},"sender":{"login":"me"}}"#;
         let headers = [("content-type", JSON), ("x-github-event", "repository"), ("x-github-delivery", "d-1")];
-        let answer = tenant.client.post_event(&headers, webhook).await?;
+        let answer = posted(&tenant.client, &headers, webhook).await?;
         ensure!(answer.status == 202, "{} {}", answer.status, answer.body);
-        let line = until("a line in the log", HANDLED_WITHIN, || async {
-            let answer = tenant.client.get("/api/v1/consumers/rust-alert/logs?limit=5").await?;
+        let its_own = |line: &Value| line["message"].as_str().is_some_and(|said| said.contains("acme/secret"));
+        until("its line in the log", HANDLED_WITHIN, || async {
+            let answer = tenant.client.get("/api/v1/consumers/rust-alert/logs?limit=20").await?;
             ensure!(answer.status == 200, "{} {}", answer.status, answer.body);
-            Ok(answer.json()["lines"].as_array().and_then(|lines| lines.last().cloned()))
+            let there = answer.json()["lines"].as_array().is_some_and(|lines| lines.iter().any(its_own));
+            ensure!(there, "{}", answer.body);
+            Ok(Some(()))
         })
         .await?;
-        ensure!(line["message"].as_str().is_some_and(|said| said.contains("acme/secret")), "{line}");
         let answer = other.client.get("/api/v1/consumers/rust-alert/logs").await?;
         ensure!(answer.status == 404, "{} {}", answer.status, answer.body);
         gone(&tenant, "rust-alert").await

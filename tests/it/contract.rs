@@ -37,8 +37,22 @@ async fn furnished(platform: &Arc<Platform>) -> anyhow::Result<Tenant> {
     Ok(tenant)
 }
 
-/// Schemathesis over the whole document in the name of `client`. What it finds wrong is shown with a request to repeat it.
+/// Schemathesis over the whole document, and the same once more where it failed: what is wrong fails twice, unlike what
+/// a machine that does much else had no time for.
 async fn tried(platform: &Platform, tenant: &Tenant, client: &Client, who: &str, phases: &str) -> anyhow::Result<()> {
+    let Err(error) = tried_once(platform, tenant, client, who, phases).await else { return Ok(()) };
+    eprintln!("once more, since: {error:#}");
+    tried_once(platform, tenant, client, who, phases).await
+}
+
+/// All of it in the name of `client`. What is found wrong is shown with a request to repeat it.
+async fn tried_once(
+    platform: &Platform,
+    tenant: &Tenant,
+    client: &Client,
+    who: &str,
+    phases: &str,
+) -> anyhow::Result<()> {
     let or = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.into());
     let (examples, seed) = (or("ER_EXAMPLES", EXAMPLES), or("ER_SEED", SEED));
     eprintln!("Schemathesis as {who}: {examples} examples, ER_SEED={seed}");

@@ -6,11 +6,12 @@ use std::time::Duration;
 use anyhow::{ensure, Context as _};
 use er_deploy::samples;
 use er_testkit::platform::cache;
+use er_testkit::sse::Tail;
 use er_testkit::{until, Component};
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde_json::Value;
 
-use crate::support::{accepted, member, shared, stored, text, JSON, STORED_WITHIN};
+use crate::support::{accepted, member, posted, shared, stored, text, JSON, STORED_WITHIN};
 
 const AT_ONCE: usize = 8;
 
@@ -24,7 +25,6 @@ fn every_example_becomes_an_event_that_says_what_happened() -> anyhow::Result<()
     shared(|platform| async move {
         let tenant = platform.tenant("github").await?;
         platform.consumer(&tenant, Component::RustAlert, &[]).await?;
-        let mut tail = er_testkit::sse::Tail::open(&tenant.client, "types=alert&after=0", None).await?;
         let webhooks = samples::github(&cache().join("npm/node_modules"))?;
         ensure!(webhooks.len() > 200, "{} examples", webhooks.len());
         let client = &tenant.client;
@@ -32,7 +32,7 @@ fn every_example_becomes_an_event_that_says_what_happened() -> anyhow::Result<()
             .map(|(n, webhook)| async move {
                 let id = format!("delivery-{n}");
                 let headers = [("content-type", JSON), ("x-github-event", &webhook.event), ("x-github-delivery", &id)];
-                accepted(&client.post_event(&headers, webhook.body.clone()).await?, &[&id])
+                accepted(&posted(client, &headers, webhook.body.clone()).await?, &[&id])
             })
             .buffer_unordered(AT_ONCE)
             .try_collect::<Vec<()>>()
@@ -72,7 +72,8 @@ fn every_example_becomes_an_event_that_says_what_happened() -> anyhow::Result<()
             let about = data["event"]["id"].as_str().and_then(|id| by_id.get(id)).context(alert.clone())?;
             ensure!(text(about, "type")? == data["event"]["type"].as_str().unwrap_or_default(), "{alert}");
         }
-        let block = tail.next_event(Duration::from_secs(20)).await?.context("the tail ended")?;
+        let mut tail = Tail::open(&tenant.client, "types=alert&after=0", None).await?;
+        let block = tail.next_event(Duration::from_secs(60)).await?.context("the tail ended")?;
         ensure!(block.event == "alert" && text(&block.data, "type")? == "alert", "{block:?}");
         Ok(())
     })
@@ -84,7 +85,7 @@ fn source_subject_and_time_come_from_the_payload() -> anyhow::Result<()> {
         let tenant = platform.tenant("payload").await?;
         let body = r#"{"action":"opened","issue":{"number":7,"updated_at":"2024-05-06T07:08:09Z"},"repository":{"html_url":"https://github.com/octo/hello"}}"#;
         let headers = [("content-type", JSON), ("x-github-event", "issues"), ("x-github-delivery", "d-7")];
-        accepted(&tenant.client.post_event(&headers, body).await?, &["d-7"])?;
+        accepted(&posted(&tenant.client, &headers, body).await?, &["d-7"])?;
         let event = stored(&tenant, "https://github.com/octo/hello", "d-7").await?;
         for (name, value) in [("type", "com.github.issues.opened"), ("subject", "7"), ("time", "2024-05-06T07:08:09Z")]
         {
@@ -104,7 +105,7 @@ fn what_can_not_be_normalized_is_a_dead_letter_with_its_original_bytes() -> anyh
         let bodies = [("dead-1", "[1,  2.50 , \"\\u00fc ü\"]"), ("dead-2", "\"just text\""), ("dead-3", "7")];
         for (id, body) in bodies {
             let headers = [("content-type", JSON), ("x-github-event", "push"), ("x-github-delivery", id)];
-            accepted(&tenant.client.post_event(&headers, body).await?, &[id])?;
+            accepted(&posted(&tenant.client, &headers, body).await?, &[id])?;
         }
         let dead = until("three dead letters", STORED_WITHIN, || async {
             let dead = tenant.dead_letters().await?;

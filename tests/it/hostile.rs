@@ -16,10 +16,10 @@ use reqwest::Method;
 use serde_json::{json, Value};
 
 use crate::scene::Neighbour;
-use crate::support::{alone, send, stored};
+use crate::support::{alone, send, stored, warmed_up};
 
-/// Five events that fail one by one and twice each are more than five strikes.
-const EVENTS: usize = 5;
+/// So many events that fail twice each are more than five strikes, however many of them share a call at first.
+const EVENTS: usize = 8;
 const ATTEMPTS: u64 = 2;
 const STRIKES: u64 = 5;
 /// What a call of one event may emit.
@@ -27,9 +27,9 @@ const EMITTED_MAX: usize = 1_024;
 /// Calls at most: each attempt, and those before it was settled that the consumer's links are there. A guest whose call was
 /// given up goes on, and emits what the next one may.
 const CALLS_MAX: usize = 2 * EVENTS * ATTEMPTS as usize;
-const ENDED_WITHIN: Duration = Duration::from_secs(90);
-/// The offender's host, after it is gone.
-const BACK_WITHIN: Duration = Duration::from_secs(5);
+const ENDED_WITHIN: Duration = Duration::from_secs(300);
+/// The offender's host, after it is gone: it is back in seconds, unless the machine does much else.
+const BACK_WITHIN: Duration = Duration::from_secs(60);
 
 const CUT_OFF: &str = "did not answer within 1000 ms";
 const TRAPPED: &str = "trapped, or ran into a limit of its host";
@@ -91,6 +91,9 @@ impl<'k> Offender<'k> {
         let settings = [("attempts_max", &*attempts), ("backoff_ms", "100"), ("timeout_ms", timeout_ms)];
         let role = if host == Part::ProbationHost { PROBATION } else { PROVEN };
         let consumer = platform.consumer_on(role, &tenant, kind.component, &settings).await?;
+        if kind.component == Component::Hostile {
+            warmed_up(&tenant, &consumer).await?;
+        }
         Ok(Self { kind, tenant, consumer, nats: platform.nats().await? })
     }
 

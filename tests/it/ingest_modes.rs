@@ -12,7 +12,7 @@ use er_testkit::Tenant;
 use serde_json::Value;
 
 use crate::foreign;
-use crate::support::{accepted, event, member, post, shared, stored, text, BATCH, EVENT, JSON};
+use crate::support::{accepted, event, member, post, posted, shared, stored, text, BATCH, EVENT, JSON};
 
 /// JSON of every type, each written as only a careful codec gives it back.
 const VALUES: [(&str, &str); 12] = [
@@ -39,7 +39,7 @@ async fn send_binary(
 ) -> anyhow::Result<String> {
     let mut all = vec![("ce-specversion", "1.0"), ("ce-type", "t.binary"), ("ce-source", "/binary"), ("ce-id", id)];
     all.extend(headers);
-    accepted(&tenant.client.post_event(&all, body).await?, &[id])?;
+    accepted(&posted(&tenant.client, &all, body).await?, &[id])?;
     stored(tenant, "/binary", id).await
 }
 
@@ -208,7 +208,7 @@ fn large_events_and_compressed_bodies_are_taken() -> anyhow::Result<()> {
         accepted(&post(&tenant.client, EVENT, large.clone()).await?, &["large"])?;
         let packed = gzip(large.replace("\"large\"", "\"packed\"").as_bytes())?;
         let headers = [("content-type", EVENT), ("content-encoding", "gzip")];
-        accepted(&tenant.client.post_event(&headers, packed).await?, &["packed"])?;
+        accepted(&posted(&tenant.client, &headers, packed).await?, &["packed"])?;
         for id in ["large", "packed"] {
             ensure!(member(&stored(&tenant, "/s", id).await?, "data")?.as_deref() == Some(&*data), "{id}");
         }

@@ -179,6 +179,10 @@ impl Log {
         let log = std::sync::Mutex::new(&mut *self);
         until(&format!("a line in the log with {parts:?}"), LOGGED_WITHIN, || async {
             let mut log = log.lock().map_err(|_| anyhow::anyhow!("another thread panicked"))?;
+            // One that grew too long was emptied.
+            if log.file.metadata()?.len() < log.file.stream_position()? {
+                log.file.rewind()?;
+            }
             let mut more = Vec::new();
             log.file.read_to_end(&mut more)?;
             log.read.push_str(&String::from_utf8_lossy(&more));

@@ -13,7 +13,7 @@ const THANKED_WITHIN: Duration = Duration::from_secs(90);
 /// A host takes in links only when it has compiled what was started before, which are many megabytes here.
 const LINKED_WITHIN: Duration = Duration::from_secs(90);
 const ORDERS: usize = 50;
-const ATTEMPTS: u64 = 2;
+const ATTEMPTS: u64 = 4;
 
 fn thanks_for_each_order(component: Component) -> anyhow::Result<()> {
     shared(|platform| async move {

@@ -71,7 +71,9 @@ fn ten_times_the_quota_is_refused_and_the_neighbour_keeps_its_rate() -> anyhow::
         // The burst, and the requests that passed beside the one that overdrew.
         let most = earned + f64::from(RATE_PER_S) + TIMES as f64;
         ensure!(much.admitted as f64 <= most, "{} were admitted, over {most:.0}", much.admitted);
-        ensure!(much.refused > ROUNDS * TIMES / 2, "hardly anything was refused: {much:?}");
+        // Unless rounds took so long that most of them were earned.
+        let half = ROUNDS * TIMES / 2;
+        ensure!(most > half as f64 || much.refused > half, "hardly anything was refused: {much:?}");
         // What it may, it still may.
         ensure!(much.admitted * 10 >= ROUNDS * 5, "it was shut out: {much:?}");
         Ok(())

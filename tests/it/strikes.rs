@@ -51,7 +51,7 @@ async fn handled(oracle: &Oracle, consumer: &Consumer, id: &str) -> anyhow::Resu
 fn five_calls_that_fail_in_a_row_pause_a_consumer_and_what_came_meanwhile_follows() -> anyhow::Result<()> {
     alone(|platform| async move {
         let tenant = platform.tenant("strikes").await?;
-        let settings = [("attempts_max", "6"), ("backoff_ms", "200"), ("timeout_ms", "2000")];
+        let settings = [("attempts_max", "6"), ("backoff_ms", "200")];
         let consumer = platform.consumer(&tenant, Component::Hostile, &settings).await?;
         let oracle = Oracle::new(tenant.clone());
         send(&tenant, "/s", "before", "fine", "1").await?;

@@ -1,9 +1,10 @@
 //! One platform for all, turns for those that must be alone, and the words that most tests use.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{ensure, Context as _};
 use er_deploy::client::{Answer, Client};
@@ -11,6 +12,7 @@ use er_testkit::cassandra::Cassandra;
 use er_testkit::clickhouse::Server;
 use er_testkit::load::receipts;
 use er_testkit::{until, Consumer, Gateway, Idp, Options, Oracle, Platform, Stores, Tenant};
+use reqwest::{Method, RequestBuilder};
 use serde_json::value::RawValue;
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -24,6 +26,9 @@ pub const BATCH: &str = "application/cloudevents-batch+json";
 pub const STORED_WITHIN: Duration = Duration::from_secs(90);
 /// A saved change of rules is live within a second; a machine with much to do may take longer to show it.
 pub const LIVE_WITHIN: Duration = Duration::from_secs(60);
+/// For so long a client comes again when it is told to, or told nothing.
+const TAKEN_WITHIN: Duration = Duration::from_secs(60);
+const COMES_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// As many tests at once as a machine of two cores can bear.
 const BESIDE_EACH_OTHER: usize = 4;
 
@@ -171,9 +176,44 @@ impl Drop for Verdict<'_> {
 
 // === what most tests say ===
 
-/// Posts a body with a content type.
+/// Posts a body with a content type, as often as ingest asks for.
 pub async fn post(client: &Client, content_type: &str, body: impl Into<reqwest::Body>) -> anyhow::Result<Answer> {
+    posted(client, &[("content-type", content_type)], body).await
+}
+
+/// Posts a body with a content type once, for who wants to see that ingest can't take it now.
+pub async fn post_once(client: &Client, content_type: &str, body: impl Into<reqwest::Body>) -> anyhow::Result<Answer> {
     client.post_event(&[("content-type", content_type)], body).await
+}
+
+/// Posts a body with these headers, as often as ingest asks for: by their ids, events that come twice are one.
+pub async fn posted(
+    client: &Client,
+    headers: &[(&str, &str)],
+    body: impl Into<reqwest::Body>,
+) -> anyhow::Result<Answer> {
+    let request = client.raw(Method::POST, &format!("{}/events", client.ingest)).bearer_auth(client.key());
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    answered(request.body(body)).await
+}
+
+/// The answer to a request that is made again while there is none, or one that asks for that.
+pub async fn answered(request: RequestBuilder) -> anyhow::Result<Answer> {
+    let started = Instant::now();
+    while let Some(again) = request.try_clone() {
+        match Client::answer(again).await {
+            Ok(answer) if !asks_to_come_again(&answer) => return Ok(answer),
+            told if started.elapsed() >= TAKEN_WITHIN => return told,
+            _ => tokio::time::sleep(COMES_AGAIN_AFTER).await,
+        }
+    }
+    // A body that is read as it is sent can't be sent twice.
+    Client::answer(request).await
+}
+
+/// Whether an answer says nothing about the request, but that the platform is held up.
+pub fn asks_to_come_again(answer: &Answer) -> bool {
+    matches!(answer.status.as_u16(), 503 | 504)
 }
 
 /// Holds an answer to be a 202 with one receipt for each of these ids, in order.
@@ -215,12 +255,21 @@ pub async fn engine_retries(platform: &Platform) -> anyhow::Result<f64> {
     counted(platform, "jetstream", r#"eventrunner_pipeline_retries_total{stage="engine"}"#).await
 }
 
-/// Waits until a consumer has these events of a source, and holds it that it got them in this order, and no others.
+/// Events that calls of consumers did not take so far: each may come again, and later than others.
+pub async fn not_taken(platform: &Platform) -> anyhow::Result<f64> {
+    counted(platform, "jetstream", "eventrunner_delivery_events_failed_total").await
+}
+
+/// Waits until a consumer has these events of a source, and holds it that it got them in this order, and no others. At
+/// most as many were overtaken as were not taken since `before`, which [`not_taken`] said before they were sent: what a
+/// call did not take is tried again while others go on.
 pub async fn in_order(
+    platform: &Platform,
     oracle: &Oracle,
     consumer: &Consumer,
     source: &str,
     ids: &[String],
+    before: f64,
     within: Duration,
 ) -> anyhow::Result<()> {
     let order = until("all of them with the consumer", within, || async {
@@ -228,9 +277,32 @@ pub async fn in_order(
         Ok((order.len() >= ids.len()).then_some(order))
     })
     .await?;
-    let overtaken = order.iter().zip(ids).find(|(handled, sent)| handled != sent);
-    ensure!(overtaken.is_none() && order.len() == ids.len(), "of {}: {overtaken:?} in {order:?}", ids.len());
+    let failed = not_taken(platform).await? - before;
+    let places: HashMap<&String, usize> = ids.iter().zip(0..).collect();
+    // Where the longest rising sequences end: for each length the one that ends lowest.
+    let mut ends: Vec<usize> = Vec::new();
+    for id in &order {
+        let place = *places.get(id).with_context(|| format!("{id} is none of them"))?;
+        let length = ends.partition_point(|end| *end < place);
+        match ends.get_mut(length) {
+            Some(end) => *end = place,
+            None => ends.push(place),
+        }
+    }
+    let overtaken = ids.len() - ends.len();
+    ensure!(
+        order.len() == ids.len() && overtaken as f64 <= failed,
+        "of {}, {overtaken} were overtaken, though {failed} were not taken: {order:?}",
+        ids.len()
+    );
     Ok(())
+}
+
+/// Has a consumer handle a first event: until then its links may not be there yet, and calls that fail are no attempts.
+pub async fn warmed_up(tenant: &Tenant, consumer: &Consumer) -> anyhow::Result<()> {
+    let (oracle, since) = (Oracle::new(tenant.clone()), now());
+    send(tenant, "/warm", "1", "fine", "1").await?;
+    only(&oracle, consumer, &since, &[("/warm", "1")], &[]).await
 }
 
 /// Waits until a tenant has no dead letter; those that it has are told when time is up.
@@ -281,7 +353,7 @@ pub fn text(event: &str, name: &str) -> anyhow::Result<String> {
 /// Saves a rule text as curl does.
 pub async fn put_rules(client: &Client, name: &str, grl: &str) -> anyhow::Result<Answer> {
     let url = format!("{}/api/v1/rules/{name}", client.api);
-    let request = client.raw(reqwest::Method::PUT, &url).bearer_auth(client.key());
+    let request = client.raw(Method::PUT, &url).bearer_auth(client.key());
     Client::answer(request.header("content-type", "text/plain").body(grl.to_owned())).await
 }
 

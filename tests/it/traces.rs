@@ -2,17 +2,22 @@
 //! real OpenTelemetry Collector was told it.
 
 use std::collections::BTreeSet;
+use std::future::Future;
 
 use anyhow::{ensure, Context as _};
-use er_deploy::client::Client;
 use er_testkit::{Collector, Component, Options, Prometheus, Span, Tenant};
 use reqwest::Method;
 
 use crate::grpc;
-use crate::support::{accepted, event, live, on_its_own, save_rules, send, stored, EVENT, JSON};
+use crate::support::{
+    accepted, answered, event, live, on_its_own, posted, save_rules, send, stored, warmed_up, EVENT, JSON,
+};
 
-/// What a client that traces sends, and with a flag that says that it is not sampled: that is not for it to decide.
-const THEIRS: (&str, &str) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
+/// What a client that traces sends: a trace, and a span of it.
+type Context = (String, String);
+
+/// With each a client of its own: a call that failed and was made again left spans of both.
+const TRIES: u8 = 4;
 /// Of an event's data, and of nothing else.
 const SECRET: &str = "pssst-7d1f";
 
@@ -40,8 +45,29 @@ fn traced(collector: &Collector) -> Options {
     Options { lattice_args, ..Options::default() }
 }
 
-fn theirs() -> String {
-    format!("00-{}-{}-00", THEIRS.0, THEIRS.1)
+/// Another for each number.
+fn context(n: u8) -> Context {
+    (format!("4bf92f3577b34da6a3ce929d0e0e47{n:02x}"), format!("00f067aa0ba902{n:02x}"))
+}
+
+/// With a flag that says that it is not sampled: that is not for a client to decide.
+fn traceparent((trace, span): &Context) -> String {
+    format!("00-{trace}-{span}-00")
+}
+
+/// Tries with one client after the other until all is as it should be; the one with which it was.
+async fn tried<Fut>(mut attempt: impl FnMut(Context) -> Fut) -> anyhow::Result<Context>
+where
+    Fut: Future<Output = anyhow::Result<()>>,
+{
+    let mut n = 1;
+    loop {
+        match attempt(context(n)).await {
+            Err(error) if n < TRIES => eprintln!("try {n}: {error:#}"),
+            ended => return ended.map(|()| context(n)),
+        }
+        n += 1;
+    }
 }
 
 /// Who did what.
@@ -66,13 +92,12 @@ fn end<'a>(trace: &[&'a Span], from: &'a Span, steps: &[&str]) -> anyhow::Result
     Ok(ends[0])
 }
 
-/// The trace that links to the client's: its first span, and all of it. Whole: each span's parent is there.
-fn linked(spans: &[Span]) -> anyhow::Result<(&Span, Vec<&Span>)> {
-    let link = (THEIRS.0.to_owned(), THEIRS.1.to_owned());
-    let mut first = spans.iter().filter(|span| span.links.contains(&link));
+/// The trace that links to a client's: its first span, and all of it. Whole: each span's parent is there.
+fn linked<'a>(spans: &'a [Span], theirs: &Context) -> anyhow::Result<(&'a Span, Vec<&'a Span>)> {
+    let mut first = spans.iter().filter(|span| span.links.contains(theirs));
     let root = first.next().context("nothing links to the client")?;
     ensure!(first.next().is_none(), "more than one span links to the client");
-    ensure!(root.trace != THEIRS.0 && root.parent.is_empty(), "{root:?}");
+    ensure!(root.trace != theirs.0 && root.parent.is_empty(), "{root:?}");
     let trace: Vec<&Span> = spans.iter().filter(|span| span.trace == root.trace).collect();
     let ids: BTreeSet<&str> = trace.iter().map(|span| &*span.id).collect();
     let orphan = trace.iter().find(|span| span.id != root.id && !ids.contains(&*span.parent));
@@ -89,6 +114,39 @@ fn tells_no_secret(spans: &[Span], tenant: &Tenant) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// From the client's request to the consumer, and what that emits to the store.
+fn is_whole(spans: &[Span], theirs: &Context, tenant: &Tenant) -> anyhow::Result<()> {
+    let (root, trace) = linked(spans, theirs)?;
+    ensure!(root.attribute("eventrunner.tenant") == tenant.id, "{root:?}");
+    ensure!(root.attribute("eventrunner.requests") == "1", "{root:?}");
+    ensure!(root.attribute("eventrunner.events") == "1", "{root:?}");
+    ensure!(label(root) == IN[0] && root.kind == 2, "{root:?}");
+    let engine = end(&trace, root, &IN[1..])?;
+    for step in [
+        &["host-platform normalize"][..],
+        &["host-platform evaluate", "provider-jetstream serve get"],
+        &["provider-local serve put"],
+    ] {
+        end(&trace, engine, step)?;
+    }
+    let raw = end(&trace, root, &IN[1..5])?;
+    let pulled = end(&trace, root, &IN[1..6])?;
+    let sequence = raw.attribute("eventrunner.stream.sequence");
+    ensure!(!sequence.is_empty() && sequence == pulled.attribute("eventrunner.stream.first"), "{pulled:?}");
+    ensure!((raw.kind, pulled.kind) == (4, 5), "{raw:?} {pulled:?}");
+
+    let delivered = end(&trace, pulled, &OUT[..2])?;
+    ensure!(delivered.attribute("eventrunner.attempt") == "1", "{delivered:?}");
+    end(&trace, delivered, &["provider-jetstream call decide-many", "provider-opa serve decide-many"])?;
+    let consumer = end(&trace, pulled, &OUT)?;
+    // And back: what it emits goes the same way again.
+    let emitted = end(&trace, consumer, &["provider-jetstream serve emit"])?;
+    let again = end(&trace, emitted, &IN[4..])?;
+    end(&trace, again, &["provider-local serve put"])?;
+    ensure!(trace.iter().all(|span| !span.failed), "something failed");
+    Ok(())
+}
+
 #[test]
 fn a_batch_is_one_trace_from_the_edge_to_the_consumer_and_what_it_emits() -> anyhow::Result<()> {
     let collector = Collector::start()?;
@@ -99,51 +157,24 @@ fn a_batch_is_one_trace_from_the_edge_to_the_consumer_and_what_it_emits() -> any
         live(&tenant, rules).await?;
         let consumer = platform.consumer(&tenant, Component::Recorder, &[]).await?;
         let prometheus = Prometheus::start(&platform).await?;
+        warmed_up(&tenant, &consumer).await?;
 
-        // Not a CloudEvent yet, so that it takes every step.
-        let url = format!("{}/events?type=test.raw&source=/s", platform.ingest_url);
-        let request = tenant.client.raw(Method::POST, &url).bearer_auth(tenant.client.key());
-        let request = request.header("content-type", JSON).header("traceparent", theirs());
-        let answer = Client::answer(request.body(format!(r#"{{"order":"{SECRET}"}}"#))).await?;
-        ensure!(answer.status == 202, "{} {}", answer.status, answer.body);
-
-        let what = "the batch's trace";
-        collector
-            .becomes(what, |spans| {
-                let (root, trace) = linked(spans)?;
-                ensure!(root.attribute("eventrunner.tenant") == tenant.id, "{root:?}");
-                ensure!(root.attribute("eventrunner.requests") == "1", "{root:?}");
-                ensure!(root.attribute("eventrunner.events") == "1", "{root:?}");
-                ensure!(label(root) == IN[0] && root.kind == 2, "{root:?}");
-                let engine = end(&trace, root, &IN[1..])?;
-                for step in [
-                    &["host-platform normalize"][..],
-                    &["host-platform evaluate", "provider-jetstream serve get"],
-                    &["provider-local serve put"],
-                ] {
-                    end(&trace, engine, step)?;
-                }
-                let raw = end(&trace, root, &IN[1..5])?;
-                let pulled = end(&trace, root, &IN[1..6])?;
-                let sequence = raw.attribute("eventrunner.stream.sequence");
-                ensure!(!sequence.is_empty() && sequence == pulled.attribute("eventrunner.stream.first"), "{pulled:?}");
-                ensure!((raw.kind, pulled.kind) == (4, 5), "{raw:?} {pulled:?}");
-
-                let delivered = end(&trace, pulled, &OUT[..2])?;
-                ensure!(delivered.attribute("eventrunner.attempt") == "1", "{delivered:?}");
-                end(&trace, delivered, &["provider-jetstream call decide-many", "provider-opa serve decide-many"])?;
-                let consumer = end(&trace, pulled, &OUT)?;
-                // And back: what it emits goes the same way again.
-                let emitted = end(&trace, consumer, &["provider-jetstream serve emit"])?;
-                let again = end(&trace, emitted, &IN[4..])?;
-                end(&trace, again, &["provider-local serve put"])?;
-                ensure!(trace.iter().all(|span| !span.failed), "something failed");
-                Ok(())
-            })
-            .await?;
+        let theirs = tried(|theirs| {
+            let (platform, tenant, collector) = (&platform, &tenant, &collector);
+            async move {
+                // Not a CloudEvent yet, so that it takes every step.
+                let url = format!("{}/events?type=test.raw&source=/s", platform.ingest_url);
+                let request = tenant.client.raw(Method::POST, &url).bearer_auth(tenant.client.key());
+                let request = request.header("content-type", JSON).header("traceparent", traceparent(&theirs));
+                let answer = answered(request.body(format!(r#"{{"order":"{SECRET}"}}"#))).await?;
+                ensure!(answer.status == 202, "{} {}", answer.status, answer.body);
+                collector.becomes("the batch's trace", |spans| is_whole(spans, &theirs, tenant)).await
+            }
+        })
+        .await?;
         let spans = collector.spans()?;
         tells_no_secret(&spans, &tenant)?;
-        let trace = &linked(&spans)?.0.trace;
+        let trace = &linked(&spans, &theirs)?.0.trace;
         for histogram in
             ["eventrunner_engine_ingest_to_store_seconds", "eventrunner_delivery_ingest_to_consumer_seconds"]
         {
@@ -160,16 +191,10 @@ fn attempts_and_the_dead_letter_are_in_the_trace_and_the_last_spans_are_sent() -
         collector.ready().await?;
         let tenant = platform.tenant("again").await?;
         let settings = [("attempts_max", "2"), ("backoff_ms", "100")];
-        platform.consumer(&tenant, Component::Hostile, &settings).await?;
-        let mut fails = grpc::event("/s", "never", &format!("\"{SECRET}\""));
-        fails.r#type = "test.fail".into();
-        let mut request = grpc::by(tenant.client.key(), fails)?;
-        request.metadata_mut().insert("traceparent", theirs().parse()?);
-        grpc::client(&platform).await?.publish(request).await?;
-
-        let what = "the trace up to the dead letter";
-        let dead = |spans: &[Span]| {
-            let (root, trace) = linked(spans)?;
+        let consumer = platform.consumer(&tenant, Component::Hostile, &settings).await?;
+        warmed_up(&tenant, &consumer).await?;
+        let dead = |spans: &[Span], theirs: &Context| {
+            let (root, trace) = linked(spans, theirs)?;
             let retry = [&OUT[..2], &["provider-jetstream publish ER_RETRY", "provider-jetstream deliver ER_RETRY"]];
             let steps: Vec<&str> = IN[1..6].iter().chain(retry.concat().iter()).copied().collect();
             let second = end(&trace, root, &steps)?;
@@ -177,7 +202,19 @@ fn attempts_and_the_dead_letter_are_in_the_trace_and_the_last_spans_are_sent() -
             end(&trace, second, &["provider-jetstream call handle", "host-tenant handle"])?;
             end(&trace, second, &["provider-jetstream publish ER_DEAD"]).map(drop)
         };
-        collector.becomes(what, dead).await?;
+        tried(|theirs| {
+            let (platform, tenant, collector) = (&platform, &tenant, &collector);
+            async move {
+                // An event of its own each time: one that came before is not handed over again.
+                let mut fails = grpc::event("/s", &format!("never-{}", theirs.1), &format!("\"{SECRET}\""));
+                fails.r#type = "test.fail".into();
+                let mut request = grpc::by(tenant.client.key(), fails)?;
+                request.metadata_mut().insert("traceparent", traceparent(&theirs).parse()?);
+                grpc::client(platform).await?.publish(request).await?;
+                collector.becomes("the trace up to the dead letter", |spans| dead(spans, &theirs)).await
+            }
+        })
+        .await?;
         tells_no_secret(&collector.spans()?, &tenant)?;
 
         // What nobody sent yet when all of it ends.
@@ -209,8 +246,9 @@ fn nothing_is_sent_unless_it_is_asked_for_nor_of_what_is_not_sampled() -> anyhow
     for options in [off, none] {
         on_its_own(&options, |platform| async move {
             let tenant = platform.tenant("untraced").await?;
-            let headers = [("content-type", EVENT), ("traceparent", &format!("00-{}-{}-01", THEIRS.0, THEIRS.1))];
-            let answer = tenant.client.post_event(&headers, event("/s", "1", "t", "1")).await?;
+            let (trace, span) = context(0);
+            let headers = [("content-type", EVENT), ("traceparent", &format!("00-{trace}-{span}-01"))];
+            let answer = posted(&tenant.client, &headers, event("/s", "1", "t", "1")).await?;
             accepted(&answer, &["1"])?;
             stored(&tenant, "/s", "1").await?;
             // Whoever has spans left sends them before it ends.
@@ -225,7 +263,8 @@ fn nothing_is_sent_unless_it_is_asked_for_nor_of_what_is_not_sampled() -> anyhow
 fn got_nothing(collector: &Collector) -> anyhow::Result<()> {
     tokio::runtime::Runtime::new()?.block_on(async {
         collector.ready().await?;
-        let span = serde_json::json!({ "traceId": THEIRS.0, "spanId": THEIRS.1, "name": "ours", "kind": 1,
+        let (trace, span) = context(0);
+        let span = serde_json::json!({ "traceId": trace, "spanId": span, "name": "ours", "kind": 1,
             "startTimeUnixNano": "1", "endTimeUnixNano": "2" });
         let request = serde_json::json!({ "resourceSpans": [{ "scopeSpans": [{ "spans": [span] }] }] });
         let sent = reqwest::Client::new().post(format!("{}/v1/traces", collector.url)).json(&request).send().await?;

@@ -9,7 +9,7 @@ use er_testkit::Tenant;
 use reqwest::Method;
 use serde_json::{json, Value};
 
-use crate::support::{accepted, refused, shared, stored, text, JSON};
+use crate::support::{accepted, posted, refused, shared, stored, text, JSON};
 
 /// A box of the page: what it is, and what is in it.
 struct Fence<'a> {
@@ -52,7 +52,7 @@ async fn events(tenant: &Tenant, page: &[Fence<'_>]) -> anyhow::Result<BTreeMap<
             continue;
         }
         let headers = [("content-type", JSON), ("x-github-event", &webhook.event), ("x-github-delivery", &event_type)];
-        accepted(&tenant.client.post_event(&headers, webhook.body.clone()).await?, &[&event_type])?;
+        accepted(&posted(&tenant.client, &headers, webhook.body.clone()).await?, &[&event_type])?;
         let source = body["repository"]["html_url"].as_str().unwrap_or("https://github.com");
         let event = stored(tenant, source, &event_type).await.with_context(|| format!("{event_type} of {source}"))?;
         ensure!(text(&event, "type")? == event_type, "{event}");

@@ -13,7 +13,7 @@ use serde_json::{json, Value};
 
 use crate::support::{accepted, event, live, now, post, refused, save_rules, send, stored, BATCH, EVENT, JSON};
 
-const WITHIN: Duration = Duration::from_secs(90);
+const WITHIN: Duration = Duration::from_secs(180);
 const RULES: &str = r#"
     rule Noise { when Event.type == "noise" then Drop("noise"); Retract("Noise"); }
     rule Late { when Event.type == "late" then DeadLetter("late"); Retract("Late"); }

@@ -1,9 +1,11 @@
 //! Consumers for tests, on the shipped manifest: what is changed is names, image, tenant and the link's settings.
 
+use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context as _};
-use er_deploy::app::part_id;
+use er_deploy::app::{is_away, part_id};
 use er_deploy::manifest;
 use wadm_types::{ConfigProperty, Manifest, Properties, TraitProperty};
 
@@ -19,6 +21,9 @@ const CONSUMERS: &str = "scripts/build-consumers";
 pub const PROVEN: &str = "tenant";
 /// The role of hosts of tenants' code that has proven nothing yet.
 pub const PROBATION: &str = "probation";
+
+/// Between two tries of what wadm could not do.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// A consumer's code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +120,7 @@ impl Platform {
         settings: &[(&str, &str)],
     ) -> anyhow::Result<Consumer> {
         let (consumer, manifest) = manifest_of(&self.images(), role, &tenant.id, component, settings).await?;
-        self.apps().await?.deploy(&manifest, DEPLOY_WITHIN, |_| {}).await?;
+        once_there(|| async { self.apps().await?.deploy(&manifest, DEPLOY_WITHIN, |_| {}).await }).await?;
         Ok(consumer)
     }
 
@@ -124,7 +129,23 @@ impl Platform {
     /// # Errors
     /// What is still there in time.
     pub async fn retire(&self, consumer: &Consumer) -> anyhow::Result<()> {
-        self.apps().await?.undeploy(&consumer.app, DEPLOY_WITHIN).await
+        once_there(|| async { self.apps().await?.undeploy(&consumer.app, DEPLOY_WITHIN).await }).await
+    }
+}
+
+/// Has wadm do something, again while it, the gate or the policy is away. What they refuse ends at once.
+async fn once_there<Fut>(mut act: impl FnMut() -> Fut) -> anyhow::Result<()>
+where
+    Fut: Future<Output = anyhow::Result<()>>,
+{
+    let started = Instant::now();
+    loop {
+        match act().await {
+            Err(error) if is_away(&error) && started.elapsed() < DEPLOY_WITHIN => {
+                tokio::time::sleep(AGAIN_AFTER).await;
+            }
+            ended => return ended,
+        }
     }
 }
 

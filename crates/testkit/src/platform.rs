@@ -19,11 +19,11 @@ use crate::process::{launch, Part, Paused, Processes};
 use crate::tenant::Tenant;
 use crate::wait::until;
 
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_secs(240);
 /// How long an application may take to be deployed.
-pub const DEPLOY_WITHIN: Duration = Duration::from_secs(90);
+pub const DEPLOY_WITHIN: Duration = Duration::from_secs(240);
 /// How long the platform may take to be well again after anything.
-pub const HEALED_WITHIN: Duration = Duration::from_secs(90);
+pub const HEALED_WITHIN: Duration = Duration::from_secs(180);
 const FOUND_WITHIN: Duration = Duration::from_secs(30);
 const LATTICE: &str = "default";
 /// Whose pages may call the API of a platform.

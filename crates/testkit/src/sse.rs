@@ -45,6 +45,12 @@ impl Tail {
         Ok(Self { bytes, buffer: Vec::new(), id: String::new() })
     }
 
+    /// The last event id so far, from which on another misses nothing.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// The next block, or none at the end of the stream.
     ///
     /// # Errors

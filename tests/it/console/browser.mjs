@@ -36,7 +36,8 @@ export async function open(browser, { size = DESK, colours = "light" } = {}) {
   const page = await context.newPage();
   page.setDefaultTimeout(WITHIN_MS);
   const faults = [];
-  const refused = new Set();
+  // A platform that is held up says so to anybody, and the page comes again, or tells of it.
+  const refused = new Set([503]);
   page.on("pageerror", (error) => faults.push(`error: ${error.stack ?? error}`));
   page.on("console", (message) => {
     if (message.type() !== "error" && message.type() !== "warning") return;

@@ -21,6 +21,8 @@ use crate::support::{alone, shared, stored};
 const SETTLED_WITHIN: Duration = Duration::from_secs(90);
 const HELD_UP_WITHIN: Duration = Duration::from_secs(30);
 const RECONNECT_AFTER: Duration = Duration::from_millis(100);
+/// Of one client whose edge is held up now and then.
+const STREAMS_MAX: usize = 10;
 
 #[test]
 fn a_stream_answers_each_event_in_order_and_goes_on_after_a_bad_one() -> anyhow::Result<()> {
@@ -97,23 +99,31 @@ async fn held_up(platform: &Platform, source: &'static str, count: u64, data_byt
     let data = format!("\"{}\"", "x".repeat(data_bytes));
     let event_bytes = u64::try_from(event(source, "0", &data).encoded_len())?;
     let taken = Arc::<AtomicU64>::default();
-    let events = {
-        let taken = Arc::clone(&taken);
-        futures::stream::iter(0..count).then(move |n| {
-            taken.fetch_add(1, Ordering::Relaxed);
+    let ingest = client(platform).await?;
+    // A stream of the events from one on.
+    let open = |from: u64| {
+        let (mut ingest, taken, data) = (ingest.clone(), Arc::clone(&taken), data.clone());
+        let events = futures::stream::iter(from..count).then(move |n| {
+            taken.store(n + 1, Ordering::Relaxed);
             let event = event(source, &n.to_string(), &data);
             // Else a client packs what is ready into large frames; one that sends as things happen does not.
             async move {
                 tokio::task::yield_now().await;
                 event
             }
-        })
+        });
+        let request = by(tenant.client.key(), events);
+        async move { anyhow::Ok(ingest.publish_stream(request?).await?.into_inner()) }
     };
-    let mut ingest = client(platform).await?;
-    let mut answers = ingest.publish_stream(by(tenant.client.key(), events)?).await?.into_inner();
+    let (mut answers, first) = until("a first answer", HELD_UP_WITHIN, || async {
+        let mut answers = open(0).await?;
+        let first = answers.message().await?.context("the stream ended")?;
+        Ok(Some((answers, first)))
+    })
+    .await?;
     let mut next = 0;
     // What fits into the first group goes through, then a debt is to be paid.
-    for (place, outcome) in outcomes(answers.message().await?.context("the stream ended")?)? {
+    for (place, outcome) in outcomes(first)? {
         ensure!(place == next && outcome.is_ok(), "{place}: {outcome:?}");
         next += 1;
     }
@@ -131,10 +141,26 @@ async fn held_up(platform: &Platform, source: &'static str, count: u64, data_byt
     ensure!(ahead * event_bytes < AHEAD_BYTES, "{ahead} events of {event_bytes} bytes went out unanswered");
     ensure!(next + ahead < count, "all {count} went out: nothing was held up");
     tenant.patch(&json!({ "quota": { "events_per_s": 1_000_000, "burst": 1_000_000 } })).await?;
-    while let Some(answer) = answers.message().await? {
-        for (place, outcome) in outcomes(answer)? {
-            ensure!(place == next && outcome == Ok(place.to_string()), "{place}: {outcome:?}");
-            next += 1;
+    let (mut from, mut streams) = (0, 1);
+    loop {
+        match answers.message().await {
+            Ok(Some(answer)) => {
+                for (place, outcome) in outcomes(answer)? {
+                    ensure!(from + place == next && outcome == Ok(next.to_string()), "{place} of {from}: {outcome:?}");
+                    next += 1;
+                }
+            }
+            Ok(None) => break,
+            // An edge that can't go on now ends a stream, and what has no answer is sent again on the next.
+            Err(status)
+                if matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded) && streams < STREAMS_MAX =>
+            {
+                eprintln!("stream {streams} of {source} ended after {next} events: {status:?}");
+                tokio::time::sleep(RECONNECT_AFTER).await;
+                (from, streams) = (next, streams + 1);
+                answers = until("another stream", HELD_UP_WITHIN, || async { open(from).await.map(Some) }).await?;
+            }
+            Err(status) => return Err(status.into()),
         }
     }
     ensure!(next == count, "{next} of {count} were answered");
